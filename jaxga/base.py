@@ -1,0 +1,126 @@
+"""The contracts that every part of jaxga speaks: objective, task, algorithm, surrogate."""
+
+import enum
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from jax import Array
+
+from jaxga.space import SearchSpace
+
+PyTree = Any
+
+
+class Objective(NamedTuple):
+    """What a person sees: the name of the figure and whether less or more of it is better.
+
+    Inside jaxga a lower ``loss`` is always better; ``loss = sign * value``.
+
+    >>> Objective("mean return", "max").sign
+    -1.0
+    """
+
+    name: str = "value"
+    direction: Literal["min", "max"] = "min"
+
+    @property
+    def sign(self) -> float:
+        """``+1.0`` where the value is minimised, ``-1.0`` where it is maximised."""
+        return 1.0 if self.direction == "min" else -1.0
+
+
+class Evaluation(NamedTuple):
+    """What one training under one seed gives.
+
+    Attributes:
+        value: f32[], the objective in its own sign; a non-finite value is a failed member.
+        metrics: further figures by name, of fixed shapes, e.g. ``{"accuracy": f32[], "curve": f32[T]}``.
+    """
+
+    value: Array
+    metrics: dict[str, Array]
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Scores ONE setting under ONE seed.
+
+    A task is a frozen dataclass registered as a pytree: its data are leaves (a captured array
+    would become program text), its structure is static. ``evaluate`` is pure and of fixed shapes.
+    A task may also have ``test(key, setting) -> Evaluation``, called only for the winner, once a
+    run is over: the figure on data that the search never saw. Without it the winner is
+    evaluated again under fresh seeds.
+    """
+
+    @property
+    def space(self) -> SearchSpace: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation: ...
+
+
+class Species(enum.IntEnum):
+    """Who bred a member."""
+
+    FOUNDER = 0
+    """Drawn for the first generation (or by an algorithm without parents)."""
+    CHILD = 1
+    """Bred by selection, crossover and mutation."""
+    INVADER = 2
+    """Chosen by the surrogate from a dense sample of the search space."""
+    SURVIVOR = 3
+    """Evaluated once more, because the objective is noisy."""
+
+
+class Info(NamedTuple):
+    """What an algorithm says of the generation that it was just told (P members, D genes).
+
+    Attributes:
+        species: i32[P], a :class:`Species` per member.
+        parents: i32[P, 2], the numbers of the members it was bred from (member ``i`` of generation
+            ``t`` has number ``t * P + i``), -1 where there is none.
+        predicted: f32[P], the loss that the surrogate had predicted, NaN where there is none.
+        best_genome: f32[D], the setting believed best so far.
+        best_loss: f32[], the loss believed of it; for a noise-free objective the least one observed.
+    """
+
+    species: Array
+    parents: Array
+    predicted: Array
+    best_genome: Array
+    best_loss: Array
+
+
+class Algorithm(NamedTuple):
+    """A search method as three pure functions, each of which runs under ``jit`` and ``vmap``.
+
+    Attributes:
+        init: ``init(key) -> state``.
+        ask: ``ask(key, state) -> (genomes f32[P, D], state)``, all genomes in the unit cube.
+        tell: ``tell(key, state, genomes f32[P, D], loss f32[P], loss_var f32[P] | None) ->
+            (state, info)``. Lower loss is better; ``+inf`` or NaN is a failed member. ``loss_var`` is the
+            variance of each loss as a mean over replicates, zeros or None where it is not known.
+        population_size: P, how many genomes one ``ask`` gives.
+    """
+
+    init: Callable[[Array], PyTree]
+    ask: Callable[[Array, PyTree], tuple[Array, PyTree]]
+    tell: Callable[..., tuple[PyTree, Info]]
+    population_size: int
+
+
+class Surrogate(NamedTuple):
+    """A model of the loss over the unit cube, of fixed shapes, usable under ``jit`` and ``vmap``.
+
+    Attributes:
+        init: ``init(key) -> params``.
+        fit: ``fit(key, params, genomes f32[A, D], target f32[A], valid bool[A]) -> params``; warm-started
+            from ``params``; rows that are not ``valid`` have no influence. Targets are standardised.
+        predict: ``predict(params, genomes f32[N, D]) -> (mean f32[N], std f32[N])``.
+    """
+
+    init: Callable[[Array], PyTree]
+    fit: Callable[[Array, PyTree, Array, Array, Array], PyTree]
+    predict: Callable[[PyTree, Array], tuple[Array, Array]]
