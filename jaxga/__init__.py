@@ -1,20 +1,10 @@
 """jaxga: a JAX-vectorised evolution engine for hyperparameter search."""
 
-from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task
-from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
+from jaxga import runtime
 
-__all__ = [
-    "Algorithm",
-    "Categorical",
-    "Evaluation",
-    "Info",
-    "Integer",
-    "LogInteger",
-    "LogUniform",
-    "Objective",
-    "SearchSpace",
-    "Species",
-    "Surrogate",
-    "Task",
-    "Uniform",
-]
+runtime.configure()  # before anything below starts JAX
+
+from jaxga.algorithms import *  # noqa
+from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task  # noqa: E402
+from jaxga.run import AllMembersFailed, Result, maximize, minimize, optimize, run  # noqa: E402
+from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
