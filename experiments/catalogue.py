@@ -17,6 +17,7 @@ class Entry(NamedTuple):
         pop, generations, parents, mutations: the original's settings of this experiment.
         replicates: seeds per member.
         fresh: seeds under which the winner is trained again at the end.
+        is_heavy: whether a generation is worth a process a core.
         chunk: members side by side on one CPU core; None for all (an accelerator always takes all).
     """
 
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     mutations: int = 1
     replicates: int = 1
     fresh: int = 8
+    is_heavy: bool = True
     chunk: int | None = None
 
 
@@ -53,6 +55,6 @@ def _given(**arguments: Any) -> dict[str, Any]:
 
 
 TASKS: dict[str, Entry] = {
-    "guess": Entry(_guess, pop=10, generations=30, parents=4, fresh=1),
+    "guess": Entry(_guess, pop=10, generations=30, parents=4, fresh=1, is_heavy=False),
     "mnist": Entry(_mnist, pop=10, generations=10, parents=4, fresh=8, chunk=8),
 }

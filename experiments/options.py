@@ -111,6 +111,24 @@ class Options:
         ),
     ] = None
     dispatch: Annotated[int, Option(min=1, rich_help_panel=_RUN, help="Generations per compiled program.")] = 1
+    processes: Annotated[
+        str,
+        Option(rich_help_panel=_RUN, help="Processes on this machine: a number, or auto (one a core; 1 on a GPU)."),
+    ] = "auto"
+    coordinator: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="HOST:PORT of process 0 of a run on several hosts, or auto under SLURM, Kubernetes or Open MPI.",
+        ),
+    ] = None
+    num_processes: Annotated[
+        int | None, Option(min=1, rich_help_panel=_RUN, show_default=False, help="With --coordinator: how many.")
+    ] = None
+    process_id: Annotated[
+        int | None, Option(min=0, rich_help_panel=_RUN, show_default=False, help="With --coordinator: which, from 0.")
+    ] = None
     quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only.")] = False
     dry_run: Annotated[bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop.")] = False
 
@@ -133,6 +151,12 @@ class Options:
         for option, parameter in _BREEDING.items():
             if getattr(self, option) is not None and parameter not in accepted:
                 raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
+        if self.processes != "auto" and not (self.processes.isdecimal() and int(self.processes) >= 1):
+            raise ValueError(f"--processes must be auto or a number of at least 1, got {self.processes!r}")
+        if (self.num_processes is None) != (self.process_id is None):
+            raise ValueError("--num-processes and --process-id go together")
+        if self.num_processes is not None and self.coordinator is None:
+            raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
         pop = entry.pop if self.pop is None else self.pop
         defaults = {
             "pop": pop,

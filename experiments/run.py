@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = app(arguments, standalone_mode=False)
     except TyperException as error:
-        return _fail(getattr(error, "format_message", lambda: str(error))())
+        return _fail(error.format_message())
     if not isinstance(options, Options):  # --help has printed
         return 0
     console = Console(quiet=options.quiet, highlight=False)
