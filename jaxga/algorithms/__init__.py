@@ -1,26 +1,18 @@
-import jax
-import jax.numpy as jnp
+"""Search methods behind one contract, :class:`jaxga.base.Algorithm`.
 
-from jaxga.base import Algorithm, Info
+Every factory takes ``(space, *, population_size, ...)``.
+"""
 
+from collections.abc import Callable
 
-def invasive_ga(space, *, population_size):
-    P, D = population_size, space.size
+from jaxga.algorithms.invasive import ga, invasive_ga
+from jaxga.algorithms.random import random_search
+from jaxga.base import Algorithm
 
-    def init(key):
-        return (jnp.zeros(D), jnp.float32(jnp.inf))
+ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
+    "invasive_ga": invasive_ga,
+    "ga": ga,
+    "random_search": random_search,
+}
 
-    def ask(key, state):
-        return space.snap(jax.random.uniform(key, (P, D))), state
-
-    def tell(key, state, genomes, loss, loss_var=None):
-        i = jnp.argmin(loss)
-        better = loss[i] < state[1]
-        best = jnp.where(better, genomes[i], state[0]), jnp.where(better, loss[i], state[1])
-        return best, Info(jnp.zeros(P, jnp.int32), jnp.full((P, 2), -1), jnp.full(P, jnp.nan), *best)
-
-    return Algorithm(init, ask, tell, P)
-
-
-random_search = invasive_ga
-ALGORITHMS = {"invasive_ga": invasive_ga, "random_search": random_search}
+__all__ = ["ALGORITHMS", "ga", "invasive_ga", "random_search"]
