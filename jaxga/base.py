@@ -119,8 +119,11 @@ class Surrogate(NamedTuple):
         fit: ``fit(key, params, genomes f32[A, D], target f32[A], valid bool[A]) -> params``; warm-started
             from ``params``; rows that are not ``valid`` have no influence. Targets are standardised.
         predict: ``predict(params, genomes f32[N, D]) -> (mean f32[N], std f32[N])``.
+        covariance: ``covariance(params, genomes f32[N, D]) -> f32[N, N]``, of what the model does not know
+            at several genomes at once; None where the model has no such notion. It spreads a batch.
     """
 
     init: Callable[[Array], PyTree]
     fit: Callable[[Array, PyTree, Array, Array, Array], PyTree]
     predict: Callable[[PyTree, Array], tuple[Array, Array]]
+    covariance: Callable[[PyTree, Array], Array] | None = None

@@ -1,0 +1,58 @@
+"""What an algorithm remembers: a fixed number of rows, the best and the newest of all that was evaluated."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+# Of a full archive so much is kept for being good, the rest for being new.
+_BEST_SHARE = 0.75
+
+
+class Archive(NamedTuple):
+    """Attributes:
+    genomes: f32[A, D].
+    loss: f32[A], ``+inf`` where the member failed or the row is empty.
+    number: i32[A], the member's number, -1 where the row is empty.
+    """
+
+    genomes: Array
+    loss: Array
+    number: Array
+
+    @property
+    def valid(self) -> Array:
+        """bool[A]: rows with a loss."""
+        return jnp.isfinite(self.loss)
+
+
+def empty(archive_size: int, num_genes: int) -> Archive:
+    """An archive without a member."""
+    return Archive(
+        genomes=jnp.zeros((archive_size, num_genes)),
+        loss=jnp.full(archive_size, jnp.inf, jnp.float32),
+        number=jnp.full(archive_size, -1, jnp.int32),
+    )
+
+
+def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Archive:
+    """The archive with members f32[P, D] added; of a full one the oldest of those that are not among its best go.
+
+    The best row is never lost.
+    """
+    size = archive.loss.shape[0]
+    loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
+    rows = Archive(*(jnp.concatenate(pair) for pair in zip(archive, (genomes, loss, number), strict=True)))
+    rank = jnp.argsort(jnp.argsort(rows.loss))
+    best = (rank < int(_BEST_SHARE * size)) & rows.valid
+    order = jnp.argsort(jnp.where(best, -jnp.iinfo(jnp.int32).max, -rows.number))
+    kept = order[:size]
+    return Archive(*(field[kept] for field in rows))
+
+
+def same_rows(a: Array, b: Array) -> Array:
+    """bool[N, M]: which of the genomes f32[N, D] equals which of f32[M, D]; snapped genomes are equal bit by bit."""
+    same = jnp.ones((a.shape[0], b.shape[0]), bool)
+    for i in range(a.shape[1]):
+        same &= a[:, i, None] == b[None, :, i]
+    return same

@@ -1,0 +1,133 @@
+"""Mutation: ``mutate(key, genome f32[D]) -> genome f32[D]``, inside the cube and snapped.
+
+A mutated discrete gene really changes its level; a mutated category becomes any other one.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxga.operators.genes import moved, redraw, reflect
+from jaxga.space import SearchSpace
+
+Mutation = Callable[[Array, Array], Array]
+
+
+def reset(space: SearchSpace, *, num_mutations: int = 1) -> Mutation:
+    """Draw ``num_mutations`` different genes anew, each uniform over its range.
+
+    Args:
+        space: the search space (D genes).
+        num_mutations: how many genes, in [1, D]; a greater number means all of them.
+    """
+    if isinstance(num_mutations, bool) or not isinstance(num_mutations, int) or num_mutations < 1:
+        raise ValueError(f"reset: num_mutations must be a whole number of at least 1, got {num_mutations!r}")
+    draw = redraw(space)
+
+    def mutate(key: Array, genome: Array) -> Array:
+        key_genes, key_values = jax.random.split(key)
+        chosen = jax.random.permutation(key_genes, space.size) < num_mutations
+        fresh = draw(jax.random.uniform(key_values, (space.size,)), genome)
+        return space.snap(jnp.where(chosen, fresh, genome))
+
+    return mutate
+
+
+def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.1) -> Mutation:
+    """Add a normal step to each gene with probability ``rate``, to one gene at least.
+
+    Args:
+        space: the search space (D genes).
+        rate: in (0, 1], default 1 / D.
+        scale: standard deviation in the unit cube, above 0; an integer's is at least 0.7 levels.
+    """
+    _check_positive("gaussian", "scale", scale)
+
+    def step(key: Array, genome: Array) -> Array:
+        del genome
+        return scale * jax.random.normal(key, (space.size,))
+
+    return _stepping("gaussian", space, rate, step)
+
+
+def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20.0) -> Mutation:
+    """Add a polynomially distributed step that cannot leave the cube, to one gene at least.
+
+    Args:
+        space: the search space (D genes).
+        rate: in (0, 1], default 1 / D.
+        eta: above 0; the larger, the smaller the steps.
+
+    Source: K. Deb, M. Goyal, "A combined genetic adaptive search for engineering design", 1996.
+    """
+    _check_positive("polynomial", "eta", eta)
+
+    def step(key: Array, genome: Array) -> Array:
+        u = jax.random.uniform(key, (space.size,))
+        power = 1.0 / (eta + 1.0)
+        down = (2.0 * u + (1.0 - 2.0 * u) * (1.0 - genome) ** (eta + 1.0)) ** power - 1.0
+        up = 1.0 - (2.0 * (1.0 - u) + (2.0 * u - 1.0) * genome ** (eta + 1.0)) ** power
+        # The other branch may be the root of a negative number.
+        return jnp.where(u < 0.5, jnp.nan_to_num(down), jnp.nan_to_num(up))
+
+    return _stepping("polynomial", space, rate, step)
+
+
+def self_adapting(
+    space: SearchSpace, *, rate: float | None = None, min_scale: float = 0.003, max_scale: float = 0.5
+) -> Mutation:
+    """A normal step whose scale is itself drawn anew for every child, uniform in its logarithm.
+
+    A child that survives carries the scale that made it, so that the spread of the survivors adapts
+    without a strategy gene.
+
+    Args:
+        space: the search space (D genes).
+        rate: in (0, 1], default 1 / D.
+        min_scale: the least standard deviation in the unit cube, above 0.
+        max_scale: the largest one, above ``min_scale``.
+
+    Source: the idea of step sizes under selection, H.-P. Schwefel, "Numerical optimization of
+    computer models", 1981.
+    """
+    _check_positive("self_adapting", "min_scale", min_scale)
+    if not max_scale > min_scale:
+        raise ValueError(f"self_adapting: max_scale must be above min_scale, got {max_scale!r}, {min_scale!r}")
+
+    def step(key: Array, genome: Array) -> Array:
+        del genome
+        key_scale, key_step = jax.random.split(key)
+        log_scale = jax.random.uniform(key_scale, minval=jnp.log(min_scale), maxval=jnp.log(max_scale))
+        return jnp.exp(log_scale) * jax.random.normal(key_step, (space.size,))
+
+    return _stepping("self_adapting", space, rate, step)
+
+
+def _check_positive(name: str, field: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name}: {field} must be above 0, got {value!r}")
+
+
+def _stepping(name: str, space: SearchSpace, rate: float | None, step: Callable[[Array, Array], Array]) -> Mutation:
+    rate = 1.0 / space.size if rate is None else rate
+    if not 0.0 < rate <= 1.0:
+        raise ValueError(f"{name}: rate must lie in (0, 1], got {rate!r}")
+    levels, categorical = jnp.asarray(space.num_levels), jnp.asarray(space.is_categorical)
+    # A step of 0.7 levels leaves an integer's level in about half of the draws.
+    stretch = jnp.where(levels > 0, 0.7 / jnp.maximum(levels, 1), 0.0)
+    draw, move = redraw(space), moved(space)
+
+    def mutate(key: Array, genome: Array) -> Array:
+        key_rate, key_one, key_step, key_stretch, key_category = jax.random.split(key, 5)
+        chosen = jax.random.bernoulli(key_rate, rate, (space.size,))
+        one = jnp.arange(space.size) == jax.random.randint(key_one, (), 0, space.size)
+        chosen = jnp.where(chosen.any(), chosen, one)
+        change = step(key_step, genome)
+        change = jnp.where(levels > 0, change + stretch * jax.random.normal(key_stretch, change.shape), change)
+        ordered = move(reflect(genome + change), genome, change)
+        other = draw(jax.random.uniform(key_category, genome.shape), genome)
+        return space.snap(jnp.where(chosen, jnp.where(categorical, other, ordered), genome))
+
+    return mutate
