@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import math
 import os
 import threading
 import time
 import urllib.request
 import zlib
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import numpy as np
 DATA_DIR_VARIABLE = "JAXGA_DATA_DIR"
 OFFLINE_VARIABLE = "JAXGA_OFFLINE"
 DATASETS = ("mnist", "fashion_mnist")
+
+# ImageData.sha256 of the standard MNIST: 70,000 images, split as below.
+MNIST_SHA256 = "c97a2c607853b499a01d274c02fa5de533f80f6f09404e77aa0e02ec99b4c1f5"
 
 _SPLITS = {"train": "train", "test": "t10k"}
 _IMAGE_SHAPE = (28, 28)
@@ -27,7 +32,7 @@ _CONNECT_TIMEOUT = 10.0
 _DOWNLOAD_TIMEOUT = 120.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """Images and labels in three splits; pixels are uint8, where 255 is 1.0.
 
@@ -96,7 +101,10 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
     folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if folder:
         path = Path(folder).expanduser()
-        return _from_files(name, f"the IDX files in {path}", _find_files(path))
+        data = _from_files(name, f"the IDX files in {path}", _find_files(path))
+        if name != "mnist" and data.sha256 == MNIST_SHA256:
+            raise ValueError(f"{path}: holds MNIST, not {name}")
+        return data
     try:
         return _from_files(name, "tensorflow-datasets' download, its checksums verified", _tfds_files(name))
     except _UnavailableError as error:
@@ -137,10 +145,8 @@ def read_idx(path: str | Path, num_axes: int) -> np.ndarray:
     if len(content) < header_size:
         raise ValueError(f"{path}: truncated: its header needs {header_size} bytes, the file has {len(content)}")
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", num_axes, 4))
-    # Python's whole numbers: a corrupt header must not overflow into a plausible size.
-    expected = header_size
-    for i, size in enumerate(shape):
-        expected = header_size + size if i == 0 else header_size + (expected - header_size) * size
+    # Python's whole numbers: the sizes of a corrupt header must not overflow into a plausible product.
+    expected = header_size + math.prod(shape)
     if len(content) != expected:
         problem = "truncated" if len(content) < expected else "too long"
         raise ValueError(f"{path}: {problem}: its header promises {expected} bytes, the file has {len(content)}")
@@ -231,16 +237,17 @@ def _tfds_files(name: str) -> dict[str, Path]:
     """The four files in the download folder of tensorflow-datasets, each of the recorded SHA-256."""
     try:
         import tensorflow_datasets as tfds
-        from tensorflow_datasets.core.download import resource
+        from tensorflow_datasets.core.constants import DATA_DIR
+        from tensorflow_datasets.core.download.resource import get_dl_fname
 
-        url_infos = tfds.builder_cls(name).url_infos
+        url_infos: Any = tfds.builder_cls(name).url_infos
     except ImportError as error:
         raise _UnavailableError(f"tensorflow-datasets cannot be imported ({error})") from None
-    root = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    root = os.environ.get("TFDS_DATA_DIR") or DATA_DIR
     downloads = Path(root).expanduser() / "downloads"
     found, missing = {}, {}
     for url, info in url_infos.items():
-        file_name = resource.get_dl_fname(url, info.checksum)
+        file_name = get_dl_fname(url, info.checksum)
         # Newer versions of tensorflow-datasets keep one folder a data set, older ones a single folder.
         places = [downloads / name / file_name, downloads / file_name]
         path = next((path for path in places if path.is_file() and _sha256(path) == info.checksum), None)
@@ -265,11 +272,12 @@ def _download(wanted: dict[str, tuple[Path, str]]) -> None:
     deadline = time.monotonic() + _DOWNLOAD_TIMEOUT
 
     def fetch() -> None:
-        try:
-            for url, (path, checksum) in wanted.items():
+        for url, (path, checksum) in wanted.items():
+            try:
                 _fetch(url, path, checksum, started, deadline)
-        except (OSError, ValueError) as error:
-            problems.append(f"{url}: {getattr(error, 'reason', error)}")
+            except (OSError, ValueError, HTTPException) as error:
+                problems.append(f"{url}: {getattr(error, 'reason', error)}")
+                return
 
     # A thread, because no time-out of urllib bounds a name server that does not answer.
     thread = threading.Thread(target=fetch, daemon=True)

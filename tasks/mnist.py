@@ -17,7 +17,7 @@ from tasks.data import ImageData
 NUM_CLASSES = 10
 # Points of a curve at most, and validation images that each point is taken on at most.
 NUM_CURVE_POINTS = 20
-NUM_CURVE_IMAGES = 500
+NUM_CURVE_IMAGES = 256
 # The narrowest network that the "full" search tries.
 MIN_HIDDEN_SIZE = 8
 
@@ -125,7 +125,7 @@ class Mnist:
         }
 
     def _initial_params(self, key: Array, setting: dict[str, Any]) -> Any:
-        params = Network(self.hidden_size).init(key, self.train_split.images[:1])
+        params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
         if "hidden_size" not in self.space.names:
             return params
         # A hidden unit whose weights are all zero is silent and, by ReLU's zero gradient at zero, stays so: this
@@ -133,22 +133,24 @@ class Mnist:
         active = jnp.arange(self.hidden_size) < setting["hidden_size"]
         hidden, output = params["params"]["hidden"], params["params"]["output"]
         scale = jnp.sqrt(self.hidden_size / setting["hidden_size"])
-        hidden = {**hidden, "kernel": jnp.where(active, hidden["kernel"], 0.0)}
+        hidden = {**hidden, "kernel": jnp.where(active[None, :], hidden["kernel"], 0.0)}
         output = {**output, "kernel": jnp.where(active[:, None], output["kernel"] * scale, 0.0)}
         return {"params": {"hidden": hidden, "output": output}}
+
+    def _logits(self, params: Any, images: Array, mask: Array | float = 1.0) -> Any:
+        return Network(self.hidden_size).apply(params, images, mask)
 
     def _training_loss(self, params: Any, batch: Images, setting: dict[str, Any], key: Array) -> Array:
         mask: Array | float = 1.0
         if "dropout_rate" in self.space.names:
-            keep_rate = 1.0 - setting["dropout_rate"]
-            mask = jax.random.bernoulli(key, keep_rate, (self.batch_size, self.hidden_size)) / keep_rate
-        logits = Network(self.hidden_size).apply(params, batch.images, mask)
+            mask = dropout_mask(key, setting["dropout_rate"], (self.batch_size, self.hidden_size))
+        logits = self._logits(params, batch.images, mask)
         targets = optax.smooth_labels(jax.nn.one_hot(batch.labels, NUM_CLASSES), setting["label_smoothing"])
         return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
     def _score(self, params: Any, split: Images) -> tuple[Array, Array]:
         """Mean cross-entropy f32[] and accuracy f32[] on a whole split at once."""
-        logits = Network(self.hidden_size).apply(params, split.images)
+        logits = self._logits(params, split.images)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, split.labels)
         return jnp.mean(loss), jnp.mean(jnp.argmax(logits, axis=-1) == split.labels)
 
@@ -159,12 +161,20 @@ def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation
     The rate starts at ``learning_rate`` and has lost the share ``learning_rate_decay`` of it after ``num_steps``.
     """
 
-    def rate(count: Array) -> Array:
+    def rate(count: Any) -> Array:
         return setting["learning_rate"] * (1.0 - setting["learning_rate_decay"] * count / num_steps)
 
     return optax.chain(
         optax.add_decayed_weights(setting["weight_decay"]), optax.sgd(rate, momentum=setting["momentum"])
     )
+
+
+def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Array:
+    """f32 of the given shape: 0 at ``dropout_rate`` in ``[0, 1)``, else what keeps the mean at 1.
+
+    Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+    """
+    return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
 def mnist(
