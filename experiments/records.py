@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from jaxga.base import Objective
-from jaxga.evolution import Record
 from jaxga.history import to_columns
+from jaxga.run import Generation
 from jaxga.space import SearchSpace
 
 _PACKAGES = ("jaxga", "jax", "jaxlib", "flax", "optax", "numpy", "gymnax", "evosax")
@@ -100,12 +100,12 @@ class HistoryFile:
     def __init__(self, folder: Path, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
         self.path = folder / "history.csv"
         self._about = (space, objective, num_replicates)
-        self._file = open(self.path, "x", newline="", encoding="utf-8")
+        self._file = open(self.path, "x", newline="", encoding="utf-8")  # noqa: SIM115 - closed on exit
         self._writer = csv.writer(self._file)
         self._has_header = False
 
-    def write(self, record: Record) -> None:
-        columns = to_columns(record, *self._about)
+    def write(self, generation: Generation) -> None:
+        columns = to_columns(generation.record, *self._about)
         if not self._has_header:
             self._writer.writerow(columns)
             self._has_header = True
@@ -113,7 +113,10 @@ class HistoryFile:
         self._writer.writerows(zip(*cells, strict=True))
         self._file.flush()
 
-    def close(self) -> None:
+    def __enter__(self) -> "HistoryFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 

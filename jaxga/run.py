@@ -18,6 +18,7 @@ from jaxga.base import Algorithm, Evaluation, Objective, Task
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
 from jaxga.history import History, check_names
+from jaxga.runtime import replicate
 from jaxga.space import SearchSpace
 
 
@@ -112,7 +113,7 @@ def run(
     return _generations(
         task,
         algorithm,
-        key,
+        as_key(key),
         num_generations,
         state,
         generations_per_dispatch,
@@ -124,46 +125,44 @@ def run(
 def _generations(
     task: Task,
     algorithm: Algorithm,
-    key: Array | int,
+    root_key: Array,
     num_generations: int,
     state: State | None,
     generations_per_dispatch: int,
     step: evolution.Step,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
-    root_key = as_key(key)
     last = time.perf_counter()
-    state = evolution.init(algorithm, root_key) if state is None else state
+    current = evolution.init(algorithm, root_key) if state is None else state
+    done = int(current.generation)
+    jit: Callable[..., Any] = jax.jit
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
-        everywhere = NamedSharding(mesh, PartitionSpec())
-        root_key, state, task = jax.device_put((root_key, state, task), everywhere)
-        compile_for = partial(jax.jit, out_shardings=everywhere)
-    else:
-        compile_for = jax.jit
-    done = int(state.generation)
+        root_key, current, task = replicate((root_key, current, task), mesh)
+        jit = partial(jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
     programs: dict[int, Any] = {}
     compile_seconds = 0.0
 
-    def dispatch(state: State) -> tuple[State, Record, int]:
+    def dispatch(state: State) -> tuple[State, Record, int] | None:
         nonlocal compile_seconds
         length = min(generations_per_dispatch, num_generations - done)
+        if length <= 0:
+            return None
         if length not in programs:
             began = time.perf_counter()
-            program = compile_for(evolution.scan(step, length))
-            programs[length] = program.lower(root_key, state, task).compile()
+            programs[length] = jit(evolution.scan(step, length)).lower(root_key, state, task).compile()
             compile_seconds += time.perf_counter() - began
         return *programs[length](root_key, state, task), length
 
     any_finite = done > 0
-    pending = dispatch(state) if done < num_generations else None
+    pending = dispatch(current)
     while pending is not None:
-        state, stacked, length = pending
+        current, stacked, length = pending
         done += length
-        pending = dispatch(state) if done < num_generations else None
+        pending = dispatch(current)
         records = jax.device_get(stacked)
         for i in range(length):
-            record = jax.tree.map(lambda x, i=i: x[i], records)
+            record: Record = jax.tree.map(lambda x, i=i: x[i], records)
             any_finite |= bool(np.isfinite(record.loss).any())
             if not any_finite:
                 raise AllMembersFailed(
@@ -171,7 +170,7 @@ def _generations(
                     f"no value of the objective {task.objective.name!r} is finite"
                 )
             now = time.perf_counter()
-            yield Generation(record, state if i == length - 1 else None, now - last, compile_seconds)
+            yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
             last, compile_seconds = now, 0.0
 
 
@@ -251,7 +250,7 @@ def evaluate_fresh(
 
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
-        arguments = jax.device_put(arguments, NamedSharding(mesh, PartitionSpec()))
+        arguments = replicate(arguments, mesh)
     return jax.device_get(jax.jit(evaluate_all)(*arguments))
 
 
@@ -286,18 +285,18 @@ def optimize(
     )
     for generation in generations:
         history.append(generation.record)
-    info = generation.record.info
+        last = generation
+    best_genome = np.asarray(last.record.info.best_genome)
     fresh_values = np.empty(0, np.float32)
     if num_fresh:
-        fresh_values = evaluate_fresh(
-            task, info.best_genome, key=key, num_seeds=num_fresh, chunk_size=chunk_size, mesh=mesh
-        ).value
+        options = {"key": key, "num_seeds": num_fresh, "chunk_size": chunk_size, "mesh": mesh}
+        fresh_values = np.asarray(evaluate_fresh(task, best_genome, **options).value)
     return Result(
-        best=task.space.setting(info.best_genome),
-        best_value=task.objective.sign * float(info.best_loss),
+        best=task.space.setting(best_genome),
+        best_value=task.objective.sign * float(last.record.info.best_loss),
         fresh_values=fresh_values,
         history=history,
-        state=generation.state,
+        state=last.state,
     )
 
 

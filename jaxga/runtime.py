@@ -5,7 +5,8 @@ concurrency-optimised scheduler runs independent operations side by side, and ea
 the other holds. Importing jaxga switches that scheduler off; the operations themselves still use all threads.
 
 The way to use every core of a CPU is one process per core, joined by JAX's own distributed runtime:
-:func:`start_workers` starts and joins them (:func:`distributed` joins those on other hosts), :func:`population_mesh` shares the members among them.
+:func:`start_workers` starts and joins them (:func:`distributed` joins those on other hosts), and
+:func:`population_mesh` shares the members among them.
 """
 
 import importlib.metadata
@@ -18,12 +19,12 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import IO, Literal, NoReturn
+from typing import IO, Any, Literal, NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
 # Seconds after which a process on another host that does not answer is taken for dead.
@@ -105,6 +106,11 @@ def population_mesh() -> Mesh | None:
     if len(devices) == 1:
         return None
     return jax.make_mesh((len(devices),), ("pop",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Every array of ``tree``, the same in all processes, on every device of the mesh."""
+    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
 
 
 def agree(decision: bool) -> bool:
