@@ -13,6 +13,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; a marker each for print.
 _LOOKS = {
@@ -51,7 +52,7 @@ def convergence(path: Path, columns: Columns, objective: Objective, title: str) 
         axes.plot(numbers + 1, best, color="#D55E00", lw=2, marker="o", ms=3.5, label="best so far")
         if objective.direction == "min" and _spans_decades(np.append(quartiles[np.isfinite(quartiles)], best)):
             axes.set_yscale("log")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="generation", ylabel=objective.name, title=title)
         axes.legend()
         figure.savefig(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     is_first = not options.process_id
     console = Console(quiet=options.quiet or not is_first, highlight=False)
+    folder = None
     try:
-        folder = None
         if is_first and not options.dry_run:
             name = f"{options.task}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = records.new_folder(options.out or Path("runs") / name)
@@ -109,15 +110,18 @@ def _evolve(
             history = records.HistoryFile(folder, task.space, task.objective, options.replicates)
             progress = screen.ProgressLine(console, task.objective, options.generations)
             sinks += [stack.enter_context(history).write, stack.enter_context(progress).write]
+        generation = None
         for generation in generations:
             for sink in sinks:
                 sink(generation)
             seconds["compile"] += generation.compile_seconds
             seconds["generations"] += generation.seconds - generation.compile_seconds
 
+    assert generation is not None  # at least one
     info, mark = generation.record.info, time.perf_counter()
+    best_genome = np.asarray(info.best_genome)
     fresh = evaluate_fresh(
-        task, info.best_genome, key=options.seed, num_seeds=options.fresh, chunk_size=options.chunk, mesh=mesh
+        task, best_genome, key=options.seed, num_seeds=options.fresh, chunk_size=options.chunk, mesh=mesh
     )
     seconds["winner on fresh seeds"] = time.perf_counter() - mark
     if folder is None:
@@ -127,7 +131,7 @@ def _evolve(
     seconds["plots"] = time.perf_counter() - mark
     value = task.objective.sign * float(info.best_loss)
     screen.print_winner(
-        console, task.objective, task.space.setting(info.best_genome), value, fresh, has_test=hasattr(task, "test")
+        console, task.objective, task.space.setting(best_genome), value, fresh, has_test=hasattr(task, "test")
     )
     screen.print_times(console, seconds)
     screen.print_files(console, folder)

@@ -283,14 +283,16 @@ def optimize(
         mesh=mesh,
         generations_per_dispatch=generations_per_dispatch,
     )
-    for generation in generations:
-        history.append(generation.record)
-        last = generation
+    last = None
+    for last in generations:
+        history.append(last.record)
+    assert last is not None  # num_generations >= 1
+    assert last.state is not None  # it is the last of its dispatch
     best_genome = np.asarray(last.record.info.best_genome)
     fresh_values = np.empty(0, np.float32)
     if num_fresh:
-        options = {"key": key, "num_seeds": num_fresh, "chunk_size": chunk_size, "mesh": mesh}
-        fresh_values = np.asarray(evaluate_fresh(task, best_genome, **options).value)
+        fresh = evaluate_fresh(task, best_genome, key=key, num_seeds=num_fresh, chunk_size=chunk_size, mesh=mesh)
+        fresh_values = np.asarray(fresh.value)
     return Result(
         best=task.space.setting(best_genome),
         best_value=task.objective.sign * float(last.record.info.best_loss),
