@@ -1,0 +1,57 @@
+"""Imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# What each part of the library may import of it; "experiments" and "tasks" import from outside.
+ALLOWED = {
+    "space": set(),
+    "base": {"space"},
+    "runtime": set(),
+    "operators": {"base", "space", "operators"},
+    "surrogates": {"base", "space", "surrogates"},
+    "algorithms": {"base", "space", "operators", "surrogates", "algorithms"},
+    "evaluate": {"base", "space"},
+    "evolution": {"base", "evaluate"},
+    "history": {"base", "space", "evolution"},
+    "run": {"algorithms", "base", "evaluate", "evolution", "history", "runtime", "space"},
+    "checkpoint": {"base", "evolution"},
+}
+OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for name in node.names:
+                yield f"{node.module}.{name.name}"
+
+
+def library_files():
+    return sorted(path for path in (ROOT / "jaxga").rglob("*.py") if path.parent.name != "adapters")
+
+
+@pytest.mark.parametrize("path", library_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_imports_inwards_only(path):
+    part = path.relative_to(ROOT / "jaxga").parts[0].removesuffix(".py")
+    for name in imports(path):
+        top, *rest = name.split(".")
+        assert top not in {"tasks", "experiments", "tests"}, name
+        assert top not in OPTIONAL, name
+        if top == "jaxga" and part in ALLOWED:
+            assert rest[0] in ALLOWED[part], f"{part} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasks").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_tasks_import_only_public_names(path):
+    for name in imports(path):
+        top, *rest = name.split(".")
+        assert top != "experiments", name
+        if top == "jaxga":
+            assert rest[0][0].isupper() or rest[0] in {"base", "space"}, name

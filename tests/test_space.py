@@ -1,0 +1,144 @@
+"""The search space: decode and encode are inverses, bounds hold by construction, mistakes are one clear line."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
+
+SPACE = SearchSpace(
+    lr=LogUniform(1e-5, 1.0),
+    momentum=Uniform(-0.5, 0.99),
+    layers=Integer(-3, 9),
+    width=LogInteger(1, 100_000),
+    activation=Categorical(["relu", "tanh", "gelu"]),
+    batch=Categorical([128, 256, 512]),
+    rate=Categorical([0.1, 0.25]),
+    bias=Categorical([True, False]),
+)
+GENOMES = st.lists(st.floats(0, 1, width=32), min_size=SPACE.size, max_size=SPACE.size)
+decode = jax.jit(SPACE.decode)
+snap = jax.jit(SPACE.snap)
+
+
+@settings(max_examples=200, deadline=None)
+@given(GENOMES)
+def test_encode_is_the_inverse_of_setting(genome):
+    setting = SPACE.setting(genome)
+    again = SPACE.setting(SPACE.encode(setting))
+    for name, dimension in SPACE.items:
+        if dimension.num_levels:
+            assert setting[name] == again[name]
+        else:
+            # One float32 rounding of the gene, times the range (of the logarithm).
+            assert math.isclose(setting[name], again[name], rel_tol=2e-6, abs_tol=2e-7)
+
+
+@settings(max_examples=200, deadline=None)
+@given(GENOMES)
+def test_every_setting_lies_in_its_bounds(genome):
+    setting = SPACE.setting(genome)
+    assert 1e-5 <= setting["lr"] <= 1.0
+    assert -0.5 <= setting["momentum"] <= 0.99
+    assert -3 <= setting["layers"] <= 9
+    assert 1 <= setting["width"] <= 100_000
+    assert setting["activation"] in ("relu", "tanh", "gelu")
+    assert setting["batch"] in (128, 256, 512)
+    assert setting["rate"] in (0.1, 0.25)
+    assert setting["bias"] in (True, False)
+
+
+@settings(max_examples=100, deadline=None)
+@given(GENOMES)
+def test_snap_keeps_the_setting_and_is_idempotent(genome):
+    genome = jnp.array(genome)
+    snapped = snap(genome)
+    assert SPACE.setting(genome) == SPACE.setting(snapped)
+    np.testing.assert_array_equal(snapped, snap(snapped))
+    discrete = SPACE.is_discrete
+    np.testing.assert_allclose(
+        snapped[discrete], SPACE.encode(SPACE.setting(genome))[discrete], rtol=0, atol=2e-7
+    )
+
+
+@pytest.mark.parametrize("value", [1, 2, 3, 99, 1_000, 54_321, 99_999, 100_000])
+def test_log_integer_round_trip_of_every_size(value):
+    space = SearchSpace(n=LogInteger(1, 100_000))
+    assert space.setting(space.encode({"n": value})) == {"n": value}
+
+
+def test_every_integer_level_has_the_same_share():
+    genes = jnp.linspace(0, 1, 13 * 1000, endpoint=False)[:, None]
+    counts = np.unique(SearchSpace(n=Integer(-3, 9)).decode(genes)["n"], return_counts=True)[1]
+    assert (np.abs(counts - 1000) <= 1).all()
+
+
+def test_decode_gives_scalars_of_the_right_type_inside_jit():
+    setting = decode(jnp.full(SPACE.size, 0.5))
+    assert {name: (value.shape, value.dtype.name) for name, value in setting.items()} == {
+        "lr": ((), "float32"),
+        "momentum": ((), "float32"),
+        "layers": ((), "int32"),
+        "width": ((), "int32"),
+        "activation": ((), "int32"),
+        "batch": ((), "int32"),
+        "rate": ((), "float32"),
+        "bias": ((), "int32"),
+    }
+    assert setting["batch"] == 256
+    assert setting["activation"] == 1
+
+
+def test_decode_of_a_population_equals_decode_of_each():
+    genomes = jax.random.uniform(jax.random.key(0), (5, SPACE.size))
+    one_by_one = [decode(genome) for genome in genomes]
+    for name, column in SPACE.decode(genomes).items():
+        np.testing.assert_allclose(column, [setting[name] for setting in one_by_one], rtol=1e-6)
+
+
+def test_genes_outside_the_cube_are_clipped():
+    assert SPACE.setting(np.full(SPACE.size, 7.0)) == SPACE.setting(np.ones(SPACE.size))
+    assert SPACE.setting(np.full(SPACE.size, -7.0)) == SPACE.setting(np.zeros(SPACE.size))
+
+
+def test_equal_spaces_are_equal_and_hash_alike():
+    assert SearchSpace(x=Uniform(0, 1)) == SearchSpace({"x": Uniform(0, 1)})
+    assert len({SearchSpace(x=Uniform(0, 1)), SearchSpace(x=Uniform(0, 1)), SearchSpace(y=Uniform(0, 1))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Uniform(1.0, 0.0), "low must be below high, got low=1.0, high=0.0"),
+        (lambda: Uniform(0.0, math.inf), "high must be a finite number"),
+        (lambda: Uniform("0", 1), "low must be a finite number, got '0'"),
+        (lambda: Uniform(-3e38, 3e38), "must fit float32"),
+        (lambda: LogUniform(0.0, 1.0), "low must be above 0"),
+        (lambda: LogUniform(-1.0, 1.0), "low must be above 0"),
+        (lambda: LogUniform(1.0, 0.1), "low must be below high"),
+        (lambda: Integer(0.5, 3), "low must be a whole number, got 0.5"),
+        (lambda: Integer(5, 5), "low must be below high"),
+        (lambda: Integer(0, 2**23), "at most 4194304 levels"),
+        (lambda: LogInteger(0, 9), "low must be at least 1"),
+        (lambda: LogInteger(1, 200_000), "high must be at most 100000"),
+        (lambda: Categorical(["a"]), "at least 2 choices"),
+        (lambda: Categorical(["a", "a"]), "must differ"),
+        (lambda: Categorical("ab"), "must be a list or tuple"),
+        (lambda: Categorical([[1], [2]]), "must be a string, number, bool or None"),
+        (lambda: SearchSpace(), "at least one dimension"),
+        (lambda: SearchSpace(lr=0.1), "lr must be a Uniform"),
+        (lambda: SPACE.encode({"lr": 0.1}), "a setting has the names"),
+        (lambda: SearchSpace(x=Uniform(0, 1)).encode({"x": 1.5}), r"value must lie in \[0, 1\], got 1.5"),
+        (lambda: SearchSpace(x=Categorical(["a", "b"])).encode({"x": "c"}), "must be one of"),
+        (lambda: SPACE.settings(np.zeros((2, 3))), r"shape \[N, 8\], got \[2, 3\]"),
+    ],
+)
+def test_a_mistake_is_one_line_with_what_was_given_and_what_is_allowed(make, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        make()
+    assert "\n" not in str(raised.value)
