@@ -159,9 +159,10 @@ def test_embedded_digits_are_the_last_resort():
     labels = np.concatenate([images.train_labels, images.validation_labels, images.test_labels])
     together = np.concatenate(splits)
     # All 1,797 images, each once and with its own label, to one part in 255.
-    reference = load_digits()
-    rows = {bytes(np.rint(row * 255 / 16).astype(np.uint8)): int(y) for row, y in zip(*load_digits(return_X_y=True))}
-    assert len(together) == len(reference.target) == len(rows) == len({row.tobytes() for row in together})
+    pixels, targets = load_digits(return_X_y=True)
+    scaled = np.rint(pixels * 255 / 16).astype(np.uint8)
+    rows = {row.tobytes(): int(target) for row, target in zip(scaled, targets, strict=True)}
+    assert len(together) == len(targets) == len(rows) == len({row.tobytes() for row in together})
     assert [rows[row.tobytes()] for row in together] == labels.tolist()
     assert together.max() == 255
     assert all(set(split.tolist()) == set(range(10)) for split in (images.validation_labels, images.test_labels))

@@ -1,0 +1,167 @@
+"""What every task owes the engine; a new task adds one row to ``ROWS``."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxga
+from tasks.data import ImageData
+from tasks.guess import guess
+from tasks.mnist import mnist
+
+
+class Row(NamedTuple):
+    """A light instance of a task, built anew at each call, and whether its value depends on the key."""
+
+    build: Callable[[], Any]
+    is_noisy: bool
+
+
+def _tiny_images() -> ImageData:
+    rng = np.random.default_rng(0)
+    splits = [array for n in (40, 20, 20) for array in (rng.integers(0, 256, (n, 9), np.uint8), rng.integers(0, 10, n))]
+    return ImageData("noise", "made up", *splits)
+
+
+def _tiny_mnist(search):
+    return mnist(_tiny_images(), search=search, num_steps=4, batch_size=5, hidden_size=12)
+
+
+ROWS = {
+    "guess": Row(guess, is_noisy=False),
+    "mnist": Row(lambda: _tiny_mnist("default"), is_noisy=True),
+    "mnist full": Row(lambda: _tiny_mnist("full"), is_noisy=True),
+}
+NUM_MEMBERS = 4
+# ``test`` is optional; where a task has it, it owes the same.
+CASES = [
+    (name, method) for name, row in ROWS.items() for method in ("evaluate", "test") if hasattr(row.build(), method)
+]
+
+# Compiled once per task and method, for all tests here.
+_one = jax.jit(lambda method, task, key, setting: getattr(task, method)(key, setting), static_argnums=0)
+_many = jax.jit(lambda method, task, keys, settings: jax.vmap(getattr(task, method))(keys, settings), static_argnums=0)
+
+
+@pytest.fixture(params=ROWS)
+def row(request):
+    return ROWS[request.param]
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def case(request):
+    name, method = request.param
+    return method, ROWS[name].build()
+
+
+def settings(task, seed=0):
+    """``NUM_MEMBERS`` settings, their genes away from the bounds, where a training could diverge."""
+    genomes = jax.random.uniform(jax.random.key(seed), (NUM_MEMBERS, task.space.size), minval=0.2, maxval=0.8)
+    return task.space.decode(genomes)
+
+
+def member(tree, i):
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def assert_close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
+
+
+def test_is_a_task_and_a_pytree(row):
+    task = row.build()
+    assert isinstance(task, jaxga.Task)
+    assert isinstance(task.space, jaxga.SearchSpace)
+    assert task.objective.direction in ("min", "max")
+    leaves, structure = jax.tree.flatten(task)
+    assert leaves
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+    # What is not data is static: hashable, and equal for equal arguments.
+    again = jax.tree.structure(row.build())
+    assert structure == again
+    assert hash(structure) == hash(again)
+    rebuilt = jax.tree.unflatten(structure, leaves)
+    assert rebuilt.space == task.space
+    with pytest.raises(AttributeError):
+        task.space = None
+
+
+def test_evaluation_has_the_contract_shape(case):
+    method, task = case
+    evaluation = _one(method, task, jax.random.key(0), member(settings(task), 0))
+    assert isinstance(evaluation, jaxga.Evaluation)
+    assert evaluation.value.shape == ()
+    assert evaluation.value.dtype == jnp.float32
+    assert np.isfinite(evaluation.value)
+    assert all(isinstance(metric, jax.Array) for metric in evaluation.metrics.values())
+
+
+def test_vmap_equals_one_after_another(case):
+    method, task = case
+    keys, many = jax.random.split(jax.random.key(1), NUM_MEMBERS), settings(task)
+    together = _many(method, task, keys, many)
+    for i in range(NUM_MEMBERS):
+        assert_close(member(together, i), _one(method, task, keys[i], member(many, i)))
+
+
+def test_chunks_equal_one_batch(row):
+    task = row.build()
+    members = jax.random.split(jax.random.key(1), NUM_MEMBERS), settings(task)
+    in_chunks = jax.jit(lambda task, members: jax.lax.map(lambda one: task.evaluate(*one), members, batch_size=2))
+    assert_close(in_chunks(task, members), _many("evaluate", task, *members))
+
+
+def test_is_deterministic_in_its_key(row):
+    task = row.build()
+    one = member(settings(task), 0)
+    first, again, other = (_one("evaluate", task, jax.random.key(seed), one) for seed in (5, 5, 6))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert (float(first.value) != float(other.value)) == row.is_noisy
+
+
+def test_depends_on_its_setting(row):
+    task = row.build()
+    many, key = settings(task), jax.random.key(0)
+    a, b = (_one("evaluate", task, key, member(many, i)) for i in range(2))
+    assert float(a.value) != float(b.value)
+
+
+def test_nan_setting_is_a_failed_member_and_nothing_else(case):
+    method, task = case
+    keys, good = jax.random.split(jax.random.key(1), NUM_MEMBERS), settings(task)
+    real = [name for name, column in good.items() if jnp.issubdtype(column.dtype, jnp.floating)]
+    # Whole numbers have no NaN; where there are no others, it comes as a float.
+    bad = good | {name: good[name].astype(jnp.float32).at[1].set(jnp.nan) for name in real or good}
+    with_nan, without = _many(method, task, keys, bad), _many(method, task, keys, good)
+    assert not np.isfinite(with_nan.value[1])
+    for i in set(range(NUM_MEMBERS)) - {1}:
+        assert_close(member(with_nan, i), member(without, i))
+
+
+def test_second_call_traces_nothing(case):
+    method, task = case
+    traces = []
+
+    def call(task, key, one):
+        traces.append(1)
+        return getattr(task, method)(key, one).value
+
+    # Lowering is enough, and cheap: it traces on a first call and finds the trace on the next ones.
+    program = jax.jit(call)
+    for seed in range(3):
+        program.trace(task, jax.random.key(seed), member(settings(task, seed), seed))
+    assert len(traces) == 1
+
+
+def test_strict_flags(row):
+    """No key is used twice, no rank is promoted in silence."""
+    task = row.build()
+    with jax.debug_key_reuse(True), jax.numpy_rank_promotion("raise"):
+        value, _ = jax.jit(lambda task, key, one: task.evaluate(key, one))(
+            task, jax.random.key(0), member(settings(task), 0)
+        )
+    assert np.isfinite(value)
