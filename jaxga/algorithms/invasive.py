@@ -288,7 +288,8 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    return factory(space, num_points=archive_size)
+    model: Surrogate = factory(space, num_points=archive_size)
+    return model
 
 
 def _no_model() -> Surrogate:
