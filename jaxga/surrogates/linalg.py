@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_BLOCK = 32
+_BLOCK = 64
 # Least pivot, of a diagonal of about one: float32 may find a nearly singular matrix indefinite.
 _LEAST_PIVOT = 1e-6
 
