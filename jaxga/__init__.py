@@ -1,20 +1,38 @@
 """jaxga: a JAX-vectorised evolution engine for hyperparameter search."""
 
-from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task
-from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
+from jaxga import runtime
+
+runtime.configure()  # before JAX starts its CPU client
+
+from jaxga.algorithms import ALGORITHMS, ga, invasive_ga, random_search  # noqa: E402
+from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task  # noqa: E402
+from jaxga.run import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
+from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 
 __all__ = [
+    "ALGORITHMS",
     "Algorithm",
+    "AllMembersFailed",
     "Categorical",
     "Evaluation",
+    "Generation",
     "Info",
     "Integer",
     "LogInteger",
     "LogUniform",
     "Objective",
+    "Result",
     "SearchSpace",
     "Species",
     "Surrogate",
     "Task",
     "Uniform",
+    "ga",
+    "invasive_ga",
+    "maximize",
+    "minimize",
+    "optimize",
+    "random_search",
+    "run",
+    "runtime",
 ]

@@ -1,0 +1,60 @@
+"""The tasks that ship, by name: how each is built from the command line, and its own defaults."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxga import Task
+
+if TYPE_CHECKING:
+    from experiments.options import Options
+
+
+class Entry(NamedTuple):
+    """One task of the command line.
+
+    Attributes:
+        build: makes the task, and says what data it uses (a dict for config.json, may be empty).
+        pop, generations, parents, mutations: the original's settings of this experiment.
+        replicates: seeds per member.
+        fresh: seeds under which the winner is trained again at the end.
+        is_heavy: whether a generation is worth a process a core.
+        chunk: members side by side on one CPU core; None for all (an accelerator always takes all).
+    """
+
+    build: Callable[["Options"], tuple[Task, dict[str, Any]]]
+    pop: int
+    generations: int
+    parents: int
+    mutations: int = 1
+    replicates: int = 1
+    fresh: int = 8
+    is_heavy: bool = True
+    chunk: int | None = None
+
+
+def _guess(options: "Options") -> tuple[Task, dict[str, Any]]:
+    from tasks.guess import guess
+
+    return guess(), {}
+
+
+def _mnist(options: "Options") -> tuple[Task, dict[str, Any]]:
+    from tasks.data import load_images
+    from tasks.mnist import mnist
+
+    images = load_images(options.dataset, data_dir=options.data_dir)
+    return mnist(images, search=options.search, **_given(num_steps=options.steps)), {
+        "name": images.name,
+        "source": images.source,
+        "files": images.files,
+    }
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+TASKS: dict[str, Entry] = {
+    "guess": Entry(_guess, pop=10, generations=30, parents=4, fresh=1, is_heavy=False),
+    "mnist": Entry(_mnist, pop=10, generations=10, parents=4, fresh=8, chunk=8),
+}

@@ -1,0 +1,185 @@
+"""The command line of ``run.py``: its options, their help, and what they must satisfy."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from typer import Option
+
+from experiments.catalogue import TASKS, Entry
+from jaxga.algorithms import ALGORITHMS
+from jaxga.base import Algorithm
+from jaxga.space import SearchSpace
+
+_SEARCH, _TRAINING, _RUN = "Search", "Training", "Run"
+_TASK_DEFAULT = "the task's own"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Evolve a task's hyperparameters: a genetic algorithm joined by invasive species.
+
+    Trains a whole population at once and breeds the next one. Writes a folder with config.json,
+    history.csv and plots.
+    """
+
+    task: Annotated[str, Option(help=f"What to train: {', '.join(TASKS)}.")] = "mnist"
+
+    algorithm: Annotated[str, Option(rich_help_panel=_SEARCH, help=f"What breeds: {', '.join(ALGORITHMS)}.")] = (
+        "invasive_ga"
+    )
+    pop: Annotated[
+        int | None,
+        Option(
+            min=1,
+            rich_help_panel=_SEARCH,
+            show_default=_TASK_DEFAULT,
+            help="Members per generation (the initial population).",
+        ),
+    ] = None
+    generations: Annotated[
+        int | None, Option(min=1, rich_help_panel=_SEARCH, show_default=_TASK_DEFAULT, help="Generations in all.")
+    ] = None
+    parents: Annotated[
+        int | None,
+        Option(
+            min=1,
+            rich_help_panel=_SEARCH,
+            show_default=_TASK_DEFAULT,
+            help="Best members that breed; fewer than --pop.",
+        ),
+    ] = None
+    mutations: Annotated[
+        int | None,
+        Option(min=0, rich_help_panel=_SEARCH, show_default=_TASK_DEFAULT, help="Genes changed in a mutated child."),
+    ] = None
+    invaders: Annotated[
+        int | None,
+        Option(
+            min=0,
+            rich_help_panel=_SEARCH,
+            show_default="half of --pop",
+            help="Children per generation that the surrogate picks; 0 is the standard GA.",
+        ),
+    ] = None
+    search: Annotated[
+        Literal["default", "full"],
+        Option(rich_help_panel=_SEARCH, help="Which hyperparameters: the original's two, or all of the task's."),
+    ] = "default"
+    seed: Annotated[int, Option(min=0, rich_help_panel=_SEARCH, help="The same seed gives the same run.")] = 0
+
+    replicates: Annotated[
+        int | None,
+        Option(
+            min=1, rich_help_panel=_TRAINING, show_default=_TASK_DEFAULT, help="Seeds per member; their mean counts."
+        ),
+    ] = None
+    fresh: Annotated[
+        int | None,
+        Option(
+            min=1,
+            rich_help_panel=_TRAINING,
+            show_default=_TASK_DEFAULT,
+            help="Fresh seeds under which the winner is trained again at the end.",
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Option(min=1, rich_help_panel=_TRAINING, show_default=_TASK_DEFAULT, help="Training steps a member."),
+    ] = None
+    dataset: Annotated[
+        Literal["mnist", "fashion_mnist"], Option(rich_help_panel=_TRAINING, help="Images of the task mnist.")
+    ] = "mnist"
+    data_dir: Annotated[
+        Path | None, Option(rich_help_panel=_TRAINING, help="Folder of the four IDX files, gzipped or not.")
+    ] = None
+
+    out: Annotated[
+        Path | None,
+        Option(rich_help_panel=_RUN, show_default="runs/TASK-DATE", help="Folder to write; new or empty."),
+    ] = None
+    chunk: Annotated[
+        int | None,
+        Option(
+            min=1,
+            rich_help_panel=_RUN,
+            show_default="the task's own on a CPU, all on an accelerator",
+            help="Members trained side by side on a device.",
+        ),
+    ] = None
+    dispatch: Annotated[int, Option(min=1, rich_help_panel=_RUN, help="Generations per compiled program.")] = 1
+    processes: Annotated[
+        str,
+        Option(rich_help_panel=_RUN, help="Processes on this machine: a number, or auto (one a core; 1 on a GPU)."),
+    ] = "auto"
+    coordinator: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="HOST:PORT of process 0 of a run on several hosts, or auto under SLURM, Kubernetes or Open MPI.",
+        ),
+    ] = None
+    num_processes: Annotated[
+        int | None, Option(min=1, rich_help_panel=_RUN, show_default=False, help="With --coordinator: how many.")
+    ] = None
+    process_id: Annotated[
+        int | None, Option(min=0, rich_help_panel=_RUN, show_default=False, help="With --coordinator: which, from 0.")
+    ] = None
+    quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only.")] = False
+    dry_run: Annotated[bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop.")] = False
+
+    @property
+    def entry(self) -> Entry:
+        """The task's row of the catalogue."""
+        return TASKS[self.task]
+
+    def resolve(self) -> "Options":
+        """The same options with the task's defaults filled in.
+
+        Raises:
+            ValueError: an unknown task or algorithm, options that contradict one another.
+        """
+        if self.task not in TASKS:
+            raise ValueError(f"--task must be one of {', '.join(TASKS)}, got {self.task!r}")
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"--algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
+        entry, accepted = self.entry, inspect.signature(ALGORITHMS[self.algorithm]).parameters
+        for option, parameter in _BREEDING.items():
+            if getattr(self, option) is not None and parameter not in accepted:
+                raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
+        if self.processes != "auto" and not (self.processes.isdecimal() and int(self.processes) >= 1):
+            raise ValueError(f"--processes must be auto or a number of at least 1, got {self.processes!r}")
+        if (self.num_processes is None) != (self.process_id is None):
+            raise ValueError("--num-processes and --process-id go together")
+        if self.num_processes is not None and self.coordinator is None:
+            raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
+        pop = entry.pop if self.pop is None else self.pop
+        defaults = {
+            "pop": pop,
+            "generations": entry.generations,
+            # The original's number of parents, where the population is large enough for it.
+            "parents": min(entry.parents, max(1, pop - 1)) if "num_parents" in accepted else None,
+            "mutations": entry.mutations if "num_mutations" in accepted else None,
+            "replicates": entry.replicates,
+            "fresh": entry.fresh,
+        }
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing)
+
+    def make_algorithm(self, space: SearchSpace) -> Algorithm:
+        """The algorithm on this space; of resolved options."""
+        factory: Callable[..., Algorithm] = ALGORITHMS[self.algorithm]
+        given = {parameter: getattr(self, option) for option, parameter in _BREEDING.items()}
+        return factory(space, population_size=self.pop, **{k: v for k, v in given.items() if v is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for config.json."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+
+# Command-line option -> parameter of an algorithm's factory.
+_BREEDING = {"parents": "num_parents", "mutations": "num_mutations", "invaders": "num_invaders"}

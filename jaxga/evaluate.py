@@ -1,0 +1,122 @@
+"""From one member to a population: replicates, chunks, devices, failed members.
+
+This is the only place where the population axis is added to a task.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxga.base import Evaluation, Task
+
+
+class Scores(NamedTuple):
+    """What a population's evaluation gives (P members).
+
+    Attributes:
+        loss: f32[P], the mean over replicates, lower is better; ``+inf`` for a failed member, that is
+            one with a replicate that is not finite.
+        loss_var: f32[P], the variance of that mean (sample variance / R); 0 where R is 1 or the member failed.
+        metrics: by name, [P, ...], the mean over replicates.
+        num_failed: i32[].
+    """
+
+    loss: Array
+    loss_var: Array
+    metrics: dict[str, Array]
+    num_failed: Array
+
+
+def evaluate(
+    task: Task,
+    key: Array,
+    genomes: Array,
+    *,
+    num_replicates: int = 1,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Scores:
+    """Score every genome, each under ``num_replicates`` seeds of its own.
+
+    Replicate ``r`` of member ``i`` uses ``fold_in(fold_in(key, i), r)``, whatever the chunks and devices.
+
+    Args:
+        task: scores one setting; passed as an argument of the compiled program.
+        key: the generation's evaluation key.
+        genomes: f32[P, D] in the unit cube.
+        num_replicates: R >= 1, trainings per member.
+        chunk_size: as in :func:`train_members`.
+        mesh: as in :func:`train_members`.
+    """
+    population_size = genomes.shape[0]
+    job = jnp.arange(population_size * num_replicates)
+    member, replicate = job // num_replicates, job % num_replicates
+    keys = jax.vmap(lambda m, r: jax.random.fold_in(jax.random.fold_in(key, m), r))(member, replicate)
+    evaluation = train_members(type(task).evaluate, task, keys, genomes[member], chunk_size=chunk_size, mesh=mesh)
+    value, metrics = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
+    loss = task.objective.sign * value.mean(axis=1)
+    failed = ~jnp.isfinite(loss)
+    loss_var = value.var(axis=1, ddof=1) / num_replicates if num_replicates > 1 else jnp.zeros_like(loss)
+    return Scores(
+        loss=jnp.where(failed, jnp.inf, loss),
+        loss_var=jnp.where(failed, 0.0, loss_var),
+        metrics=jax.tree.map(lambda x: x.mean(axis=1, dtype=jnp.float32), metrics),
+        num_failed=failed.sum(dtype=jnp.int32),
+    )
+
+
+def train_members(
+    method: Callable[[Any, Array, dict[str, Array]], Evaluation],
+    task: Task,
+    keys: Array,
+    genomes: Array,
+    *,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Evaluation:
+    """Call ``method(task, key, setting)`` for N pairs of a key and a genome.
+
+    Args:
+        method: the task's ``evaluate`` or ``test``, as a function of the task.
+        task: the same on every device.
+        keys: key[N].
+        genomes: f32[N, D].
+        chunk_size: how many trainings run side by side on a device, None for all at once. A chunk
+            bounds memory, and on a CPU keeps what is trained in cache.
+        mesh: devices to share the trainings among, over its axis ``"pop"``; None for one device.
+
+    Returns:
+        An :class:`Evaluation` with a first axis of length N throughout.
+    """
+    num_jobs = genomes.shape[0]
+    num_devices = 1 if mesh is None else mesh.shape["pop"]
+    num_local = -(-num_jobs // num_devices)
+    chunk = num_local if chunk_size is None else min(chunk_size, num_local)
+    # Padding repeats real jobs: a remainder would trace the task a second time.
+    num_padded = -(-num_local // chunk) * chunk * num_devices
+    padding = jnp.arange(num_padded) % num_jobs
+
+    def one(task: Task, key: Array, genome: Array) -> Evaluation:
+        value, metrics = method(task, key, task.space.decode(genome))
+        return Evaluation(jnp.asarray(value, jnp.float32), metrics)
+
+    def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
+        if chunk == genomes.shape[0]:
+            return jax.vmap(one, in_axes=(None, 0, 0))(task, keys, genomes)
+        return lax.map(lambda job: one(task, *job), (keys, genomes), batch_size=chunk)
+
+    if mesh is None:
+        evaluation = on_one_device(task, keys[padding], genomes[padding])
+    else:
+        population, everywhere = PartitionSpec("pop"), PartitionSpec()
+        specs = (everywhere, population, population)
+        on_mesh = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=population, check_vma=False)
+        # The rest of a generation is small, so every device does all of it.
+        evaluation = lax.with_sharding_constraint(
+            on_mesh(task, keys[padding], genomes[padding]), NamedSharding(mesh, everywhere)
+        )
+    return jax.tree.map(lambda x: x[:num_jobs], evaluation)

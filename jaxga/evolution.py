@@ -1,0 +1,98 @@
+"""One generation, ask -> evaluate -> tell, as one pure function; many of them by ``lax.scan``."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import Mesh
+
+from jaxga.base import Algorithm, Info, PyTree, Task
+from jaxga.evaluate import evaluate
+
+# Streams of a run's root key: 0 starts the algorithm, t + 1 is generation t, the last is for the
+# fresh seeds of the winner.
+_INIT_STREAM = 0
+_FRESH_STREAM = 2**32 - 1
+
+
+class State(NamedTuple):
+    """All that lives between generations; small, and the same on every device.
+
+    Attributes:
+        generation: i32[], the number of generations done.
+        algorithm: the algorithm's own state.
+    """
+
+    generation: Array
+    algorithm: PyTree
+
+
+class Record(NamedTuple):
+    """What leaves the device after a generation (P members, D genes).
+
+    Attributes:
+        generation: i32[], counted from 0.
+        genomes: f32[P, D].
+        loss: f32[P], ``+inf`` for a failed member.
+        loss_var: f32[P], the variance of each loss as a mean over replicates.
+        metrics: by name, [P, ...].
+        num_failed: i32[].
+        info: what the algorithm says of the generation.
+    """
+
+    generation: Array
+    genomes: Array
+    loss: Array
+    loss_var: Array
+    metrics: dict[str, Array]
+    num_failed: Array
+    info: Info
+
+
+Step = Callable[[Array, State, Task], tuple[State, Record]]
+
+
+def init(algorithm: Algorithm, key: Array) -> State:
+    """The state before the first generation of the run whose root key is ``key``."""
+    return State(jnp.int32(0), algorithm.init(jax.random.fold_in(key, _INIT_STREAM)))
+
+
+def fresh_key(key: Array) -> Array:
+    """The key of the winner's fresh seeds, which no generation uses."""
+    return jax.random.fold_in(key, _FRESH_STREAM)
+
+
+def make_step(
+    algorithm: Algorithm,
+    *,
+    num_replicates: int = 1,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Step:
+    """``step(key, state, task) -> (state, record)``: one generation, to be jitted, scanned or vmapped.
+
+    ``key`` is the run's root key; generation ``t`` uses ``fold_in(key, t + 1)``, so a run that is
+    stopped and resumed draws the same numbers.
+    """
+
+    def step(key: Array, state: State, task: Task) -> tuple[State, Record]:
+        key_generation = jax.random.fold_in(key, state.generation + 1)
+        key_ask, key_evaluate, key_tell = jax.random.split(key_generation, 3)
+        genomes, asked = algorithm.ask(key_ask, state.algorithm)
+        scores = evaluate(task, key_evaluate, genomes, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh)
+        told, info = algorithm.tell(key_tell, asked, genomes, scores.loss, scores.loss_var)
+        record = Record(state.generation, genomes, *scores, info=info)
+        return State(state.generation + 1, told), record
+
+    return step
+
+
+def scan(step: Step, num_generations: int) -> Step:
+    """``num_generations`` generations as one program; the records are stacked on a first axis."""
+
+    def scanned(key: Array, state: State, task: Task) -> tuple[State, Record]:
+        return lax.scan(lambda state, _: step(key, state, task), state, length=num_generations)
+
+    return scanned

@@ -1,0 +1,388 @@
+"""The host loop: one compiled generation after another, and everything that is not on the device."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxga import evolution
+from jaxga.algorithms import invasive_ga
+from jaxga.base import Algorithm, Evaluation, Objective, Task
+from jaxga.evaluate import train_members
+from jaxga.evolution import Record, State
+from jaxga.history import History, check_names
+from jaxga.runtime import replicate
+from jaxga.space import SearchSpace
+
+
+class AllMembersFailed(RuntimeError):
+    """No member evaluated so far has a finite value."""
+
+
+class Generation(NamedTuple):
+    """One generation as the host sees it.
+
+    Attributes:
+        record: what left the device, as numpy arrays.
+        state: the run's state after it, None inside a dispatch of several generations.
+        seconds: wall-clock time from the previous generation to this one.
+        compile_seconds: of these, what compiling took; not 0 in the first generation only.
+    """
+
+    record: Record
+    state: State | None
+    seconds: float
+    compile_seconds: float
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FunctionTask:
+    """A plain function ``fitness(key, setting) -> value`` as a task.
+
+    The function may also return ``(value, metrics)`` with a dict of arrays of fixed shapes.
+    """
+
+    fitness: Callable[[Array, dict[str, Array]], Any] = field(metadata={"static": True})
+    space: SearchSpace = field(metadata={"static": True})
+    objective: Objective = field(metadata={"static": True})
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        result = self.fitness(key, setting)
+        value, metrics = result if isinstance(result, tuple) else (result, {})
+        return Evaluation(jnp.asarray(value, jnp.float32), dict(metrics))
+
+
+def _check_task(task: Task) -> None:
+    check_names(task.space)
+    key, genome = jax.random.key(0), jnp.zeros(task.space.size)
+    value, _ = jax.eval_shape(lambda task: task.evaluate(key, task.space.decode(genome)), task)
+    if value.shape != ():
+        raise ValueError(f"task: evaluate must return one number, got an array of shape {list(value.shape)}")
+
+
+def _check_positive(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+
+
+def run(
+    task: Task,
+    algorithm: Algorithm,
+    *,
+    key: Array | int = 0,
+    num_generations: int,
+    num_replicates: int = 1,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+    generations_per_dispatch: int = 1,
+    state: State | None = None,
+) -> Iterator[Generation]:
+    """Evolve, yielding each generation; the next one is dispatched before the last is yielded.
+
+    Args:
+        task: what scores a setting.
+        algorithm: what proposes settings.
+        key: the root key of the run, or its seed.
+        num_generations: the total number; with ``state``, those already done are counted in.
+        num_replicates: trainings per member, each under a seed of its own.
+        chunk_size: trainings side by side on a device, None for all.
+        mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
+        generations_per_dispatch: generations per compiled program (``lax.scan``).
+        state: where to go on from, as a :class:`Generation` holds it; None to start anew.
+
+    Raises:
+        ValueError: before anything is compiled, where an argument is out of its range.
+        AllMembersFailed: once every member of the first generations has failed.
+    """
+    _check_positive(
+        num_generations=num_generations,
+        num_replicates=num_replicates,
+        chunk_size=chunk_size,
+        generations_per_dispatch=generations_per_dispatch,
+    )
+    _check_task(task)
+    return _generations(
+        task,
+        algorithm,
+        as_key(key),
+        num_generations,
+        state,
+        generations_per_dispatch,
+        evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh),
+        mesh,
+    )
+
+
+def _generations(
+    task: Task,
+    algorithm: Algorithm,
+    root_key: Array,
+    num_generations: int,
+    state: State | None,
+    generations_per_dispatch: int,
+    step: evolution.Step,
+    mesh: Mesh | None,
+) -> Iterator[Generation]:
+    last = time.perf_counter()
+    current = evolution.init(algorithm, root_key) if state is None else state
+    done = int(current.generation)
+    jit: Callable[..., Any] = jax.jit
+    if mesh is not None:
+        # One sharding for what comes in and what goes out, or the second generation compiles again.
+        root_key, current, task = replicate((root_key, current, task), mesh)
+        jit = partial(jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    programs: dict[int, Any] = {}
+    compile_seconds = 0.0
+
+    def dispatch(state: State) -> tuple[State, Record, int] | None:
+        nonlocal compile_seconds
+        length = min(generations_per_dispatch, num_generations - done)
+        if length <= 0:
+            return None
+        if length not in programs:
+            began = time.perf_counter()
+            programs[length] = jit(evolution.scan(step, length)).lower(root_key, state, task).compile()
+            compile_seconds += time.perf_counter() - began
+        return *programs[length](root_key, state, task), length
+
+    any_finite = done > 0
+    pending = dispatch(current)
+    while pending is not None:
+        current, stacked, length = pending
+        done += length
+        pending = dispatch(current)
+        records = jax.device_get(stacked)
+        for i in range(length):
+            record: Record = jax.tree.map(lambda x, i=i: x[i], records)
+            any_finite |= bool(np.isfinite(record.loss).any())
+            if not any_finite:
+                raise AllMembersFailed(
+                    f"every one of the {record.loss.size} members of generation {int(record.generation) + 1} failed: "
+                    f"no value of the objective {task.objective.name!r} is finite"
+                )
+            now = time.perf_counter()
+            yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
+            last, compile_seconds = now, 0.0
+
+
+def as_key(key: Array | int) -> Array:
+    """A seed or a JAX key (typed or raw) as a typed key."""
+    if isinstance(key, int | np.integer):
+        return jax.random.key(int(key))
+    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+        best: the setting believed best, in its own units.
+        best_value: its value in the objective's own sign, as the search saw it (optimistic for a
+            noisy objective: it was chosen for being good).
+        fresh_values: f32[N], its values under N seeds that the search did not use.
+        history: every member evaluated.
+        state: the run's last state, to go on from.
+    """
+
+    best: dict[str, Any]
+    best_value: float
+    fresh_values: np.ndarray
+    history: History
+    state: State
+
+    @property
+    def fresh_value(self) -> float:
+        """The mean of ``fresh_values``: what the best setting is worth."""
+        return float(np.mean(self.fresh_values)) if self.fresh_values.size else float("nan")
+
+    @property
+    def population(self) -> list[dict[str, Any]]:
+        """The final population: the P best members of all generations, best first, as rows of the history."""
+        rows = list(self.history.rows())
+        size = sum(row["generation"] == rows[-1]["generation"] for row in rows)
+        loss = self.history.objective.sign * self.history.columns["value"]  # a failed member's NaN sorts last
+        return [rows[i] for i in np.argsort(loss, kind="stable")[:size]]
+
+    def __repr__(self) -> str:
+        setting = ", ".join(f"{name}={_show(value)}" for name, value in self.best.items())
+        return (
+            f"Result({self.history.objective.name} {_show(self.best_value)} at {setting}; "
+            f"fresh {_show(self.fresh_value)}; {len(self.history)} evaluations)"
+        )
+
+
+def _show(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def evaluate_fresh(
+    task: Task,
+    genome: np.ndarray,
+    *,
+    key: Array | int,
+    num_seeds: int,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Evaluation:
+    """Evaluate one setting under seeds that no generation of the run with this root key used.
+
+    Uses the task's ``test`` where it has one: on data that the search never saw.
+
+    Returns:
+        An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout.
+    """
+    method = getattr(type(task), "test", type(task).evaluate)
+
+    def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
+        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
+        genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
+        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh)
+
+    arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
+    if mesh is not None:
+        arguments = replicate(arguments, mesh)
+    return jax.device_get(jax.jit(evaluate_all)(*arguments))
+
+
+def optimize(
+    task: Task,
+    *,
+    population_size: int = 64,
+    num_generations: int = 20,
+    key: Array | int = 0,
+    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    num_replicates: int = 1,
+    num_fresh: int = 8,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+    generations_per_dispatch: int = 1,
+) -> Result:
+    """Search a task's space in its objective's own direction; arguments as in :func:`minimize`."""
+    _check_positive(population_size=population_size)
+    if num_fresh < 0:
+        raise ValueError(f"num_fresh must be at least 0, got {num_fresh}")
+    method = algorithm if isinstance(algorithm, Algorithm) else algorithm(task.space, population_size=population_size)
+    history = History(task.space, task.objective, num_replicates)
+    generations = run(
+        task,
+        method,
+        key=key,
+        num_generations=num_generations,
+        num_replicates=num_replicates,
+        chunk_size=chunk_size,
+        mesh=mesh,
+        generations_per_dispatch=generations_per_dispatch,
+    )
+    last = None
+    for last in generations:
+        history.append(last.record)
+    assert last is not None  # num_generations >= 1
+    assert last.state is not None  # it is the last of its dispatch
+    best_genome = np.asarray(last.record.info.best_genome)
+    fresh_values = np.empty(0, np.float32)
+    if num_fresh:
+        fresh = evaluate_fresh(task, best_genome, key=key, num_seeds=num_fresh, chunk_size=chunk_size, mesh=mesh)
+        fresh_values = np.asarray(fresh.value)
+    return Result(
+        best=task.space.setting(best_genome),
+        best_value=task.objective.sign * float(last.record.info.best_loss),
+        fresh_values=fresh_values,
+        history=history,
+        state=last.state,
+    )
+
+
+def minimize(
+    fitness: Callable[[Array, dict[str, Array]], Any],
+    space: SearchSpace,
+    *,
+    population_size: int = 64,
+    num_generations: int = 20,
+    key: Array | int = 0,
+    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    num_replicates: int = 1,
+    num_fresh: int = 8,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+    generations_per_dispatch: int = 1,
+) -> Result:
+    """Find the setting of least ``fitness(key, setting)``.
+
+    Args:
+        fitness: pure JAX, for one setting (a dict of scalars in their own units) and one key; gives
+            a scalar, or ``(scalar, metrics)``. It is compiled into the generation and vmapped.
+        space: the hyperparameters and their ranges.
+        population_size: P, members per generation. Ignored where ``algorithm`` is an Algorithm, which has its own.
+        num_generations: how many; P x this many evaluations.
+        key: root key or seed; the same key gives the same result.
+        algorithm: a factory ``f(space, population_size=P)``, or the Algorithm it makes.
+        num_replicates: seeds per member; its value is their mean.
+        num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
+        chunk_size: members trained side by side on a device, None for all.
+        mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
+        generations_per_dispatch: generations per compiled program.
+
+    Returns:
+        A :class:`Result`.
+
+    Raises:
+        ValueError: an argument is out of its range (the message names it and what is allowed).
+        AllMembersFailed: no member has a finite value.
+
+    >>> import jaxga
+    >>> space = jaxga.SearchSpace(x=jaxga.Uniform(-1.0, 1.0))
+    >>> result = minimize(lambda key, setting: setting["x"] ** 2, space, population_size=8, num_generations=4)
+    >>> abs(result.best["x"]) < 0.5
+    True
+    """
+    return optimize(
+        FunctionTask(fitness, space, Objective("value", "min")),
+        population_size=population_size,
+        num_generations=num_generations,
+        key=key,
+        algorithm=algorithm,
+        num_replicates=num_replicates,
+        num_fresh=num_fresh,
+        chunk_size=chunk_size,
+        mesh=mesh,
+        generations_per_dispatch=generations_per_dispatch,
+    )
+
+
+def maximize(
+    fitness: Callable[[Array, dict[str, Array]], Any],
+    space: SearchSpace,
+    *,
+    population_size: int = 64,
+    num_generations: int = 20,
+    key: Array | int = 0,
+    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    num_replicates: int = 1,
+    num_fresh: int = 8,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+    generations_per_dispatch: int = 1,
+) -> Result:
+    """Find the setting of greatest ``fitness(key, setting)``; all else as in :func:`minimize`."""
+    return optimize(
+        FunctionTask(fitness, space, Objective("value", "max")),
+        population_size=population_size,
+        num_generations=num_generations,
+        key=key,
+        algorithm=algorithm,
+        num_replicates=num_replicates,
+        num_fresh=num_fresh,
+        chunk_size=chunk_size,
+        mesh=mesh,
+        generations_per_dispatch=generations_per_dispatch,
+    )

@@ -1,0 +1,67 @@
+"""Guess the numbers: a task that costs nothing, to see an algorithm at work."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxga import Evaluation, Integer, Objective, SearchSpace
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["target"],
+    meta_fields=["space", "objective"],
+)
+@dataclass(frozen=True)
+class Guess:
+    """Hidden whole numbers; the value is the mean absolute distance to them. Built by :func:`guess`.
+
+    Attributes:
+        target: i32[N], the hidden numbers.
+        space: one ``Integer`` per number.
+        objective: the mean distance, minimised; 0 where every number is right.
+    """
+
+    target: Array
+    space: SearchSpace
+    objective: Objective = field(default=Objective("mean distance", "min"))
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        """The mean of ``|guess - target|`` over the N numbers; metric ``num_correct``. The key is not used."""
+        guesses = jnp.stack([jnp.asarray(setting[name], jnp.float32) for name in self.space.names])
+        distance = jnp.abs(guesses - self.target.astype(jnp.float32))
+        return Evaluation(jnp.mean(distance), {"num_correct": jnp.sum(distance == 0)})
+
+
+def guess(*, num_numbers: int = 10, high: int = 99, seed: int = 0) -> Guess:
+    """The task "guess the numbers": ``num_numbers`` hidden whole numbers in ``[0, high]``.
+
+    The distance is the mean absolute one: it has no local optimum, every number counts alike, and it
+    reads in the unit of the numbers. The original's setting: initial population 10, 4 parents, 1 mutation.
+
+    Args:
+        num_numbers: how many, at least 1.
+        high: the largest number, at least 1.
+        seed: what the hidden numbers are drawn by, at least 0.
+
+    Returns:
+        The task, its ``space`` named ``n0``, ``n1``, ...
+
+    Raises:
+        ValueError: an argument below its least value.
+
+    >>> task = guess()
+    >>> right = dict(zip(task.space.names, task.target))
+    >>> float(task.evaluate(jax.random.key(0), right).value)
+    0.0
+    """
+    for name, value, least in (("num_numbers", num_numbers, 1), ("high", high, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"guess: {name} must be at least {least}, got {value!r}")
+    target = np.random.default_rng(seed).integers(0, high + 1, num_numbers)
+    space = SearchSpace({f"n{i}": Integer(0, high) for i in range(num_numbers)})
+    return Guess(jnp.asarray(target, jnp.int32), space)

@@ -1,0 +1,234 @@
+"""A network of one hidden layer that learns handwritten digits by SGD with momentum."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax import Array
+
+from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform
+from tasks.data import ImageData
+
+NUM_CLASSES = 10
+# Points of a curve at most, and validation images that each point is taken on at most.
+NUM_CURVE_POINTS = 20
+NUM_CURVE_IMAGES = 256
+# The narrowest network that the "full" search tries.
+MIN_HIDDEN_SIZE = 8
+
+# What a setting has where it is not searched.
+FIXED = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
+
+
+class Images(NamedTuple):
+    """One split: ``images`` u8[N, pixels], ``labels`` i32[N]."""
+
+    images: Array
+    labels: Array
+
+
+class Network(nn.Module):
+    """pixels - H - 10 with ReLU; ``mask`` multiplies the hidden units (dropout), 1 where there is none."""
+
+    hidden_size: int
+
+    @nn.compact
+    def __call__(self, images: Array, mask: Array | float = 1.0) -> Array:
+        pixels = images.astype(jnp.float32) / 255.0
+        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden")(pixels)) * mask
+        return nn.Dense(NUM_CLASSES, name="output")(hidden)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["train_split", "validation_split", "test_split"],
+    meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size"],
+)
+@dataclass(frozen=True)
+class Mnist:
+    """Trains one network for ``num_steps`` minibatches; the value is its validation loss. Built by :func:`mnist`.
+
+    Attributes:
+        train_split, validation_split, test_split: the images; the last is touched by ``test`` alone.
+        space: ``learning_rate`` and ``momentum``, and five more where the search is ``"full"``.
+        objective: the validation loss (mean cross-entropy, nats), minimised.
+        num_steps, batch_size: how many minibatches, and how many images, drawn with replacement, in each.
+        hidden_size: hidden units; the greatest width where the width is searched.
+    """
+
+    train_split: Images
+    validation_split: Images
+    test_split: Images
+    space: SearchSpace
+    objective: Objective
+    num_steps: int
+    batch_size: int
+    hidden_size: int
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        """Train from scratch, then validate.
+
+        Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
+        in each of T equal parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
+        on the first few hundred validation images. A training that diverged has a value that is not finite.
+        """
+        _, evaluation = self._train_and_validate(key, setting)
+        return evaluation
+
+    def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
+        params, (value, metrics) = self._train_and_validate(key, setting)
+        loss, accuracy = self._score(params, self.test_split)
+        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy})
+
+    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> tuple[Any, Evaluation]:
+        params, curves = self._train(key, {**FIXED, **setting})
+        loss, accuracy = self._score(params, self.validation_split)
+        return params, Evaluation(loss, {"validation_accuracy": accuracy, **curves})
+
+    def _train(self, key: Array, setting: dict[str, Any]) -> tuple[Any, dict[str, Array]]:
+        key_init, key_batch, key_dropout = jax.random.split(key, 3)
+        optimizer = sgd(setting, self.num_steps)
+        num_points = min(NUM_CURVE_POINTS, self.num_steps)
+        part = np.arange(self.num_steps) * num_points // self.num_steps
+        ends = np.flatnonzero(np.append(np.diff(part), 1))
+        curve_split = jax.tree.map(lambda leaf: leaf[:NUM_CURVE_IMAGES], self.validation_split)
+
+        def step(carry: Any, xs: Any) -> tuple[Any, Any]:
+            params, state = carry
+            i, is_end, rows = xs
+            batch = Images(self.train_split.images[rows], self.train_split.labels[rows])
+            key_step = jax.random.fold_in(key_dropout, i)
+            loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, setting, key_step)
+            updates, state = optimizer.update(gradient, state, params)
+            params = optax.apply_updates(params, updates)
+            # The condition is the same for all members, so that vmap leaves it a branch.
+            accuracy = jax.lax.cond(is_end, lambda: self._score(params, curve_split)[1], lambda: jnp.zeros(()))
+            return (params, state), (loss, accuracy)
+
+        params = self._initial_params(key_init, setting)
+        shape = self.num_steps, self.batch_size
+        rows = jax.random.randint(key_batch, shape, 0, len(self.train_split.labels))
+        steps = np.arange(self.num_steps)
+        (params, _), (losses, accuracies) = jax.lax.scan(
+            step, (params, optimizer.init(params)), (steps, np.isin(steps, ends), rows)
+        )
+        sums = jax.ops.segment_sum(losses, part, num_points)
+        return params, {
+            "training_loss_curve": sums / np.bincount(part),
+            "validation_accuracy_curve": accuracies[ends],
+        }
+
+    def _initial_params(self, key: Array, setting: dict[str, Any]) -> Any:
+        params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
+        if "hidden_size" not in self.space.names:
+            return params
+        # A hidden unit whose weights are all zero is silent and, by ReLU's zero gradient at zero, stays so: this
+        # is a narrower network. Its output weights get the scale that belongs to the true fan-in.
+        active = jnp.arange(self.hidden_size) < setting["hidden_size"]
+        hidden, output = params["params"]["hidden"], params["params"]["output"]
+        scale = jnp.sqrt(self.hidden_size / setting["hidden_size"])
+        hidden = {**hidden, "kernel": jnp.where(active[None, :], hidden["kernel"], 0.0)}
+        output = {**output, "kernel": jnp.where(active[:, None], output["kernel"] * scale, 0.0)}
+        return {"params": {"hidden": hidden, "output": output}}
+
+    def _logits(self, params: Any, images: Array, mask: Array | float = 1.0) -> Any:
+        return Network(self.hidden_size).apply(params, images, mask)
+
+    def _training_loss(self, params: Any, batch: Images, setting: dict[str, Any], key: Array) -> Array:
+        mask: Array | float = 1.0
+        if "dropout_rate" in self.space.names:
+            mask = dropout_mask(key, setting["dropout_rate"], (self.batch_size, self.hidden_size))
+        logits = self._logits(params, batch.images, mask)
+        targets = optax.smooth_labels(jax.nn.one_hot(batch.labels, NUM_CLASSES), setting["label_smoothing"])
+        return jnp.mean(optax.softmax_cross_entropy(logits, targets))
+
+    def _score(self, params: Any, split: Images) -> tuple[Array, Array]:
+        """Mean cross-entropy f32[] and accuracy f32[] on a whole split at once."""
+        logits = self._logits(params, split.images)
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, split.labels)
+        return jnp.mean(loss), jnp.mean(jnp.argmax(logits, axis=-1) == split.labels)
+
+
+def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation:
+    """SGD with momentum, weight decay added to the gradient, and a learning rate that falls along a line.
+
+    The rate starts at ``learning_rate`` and has lost the share ``learning_rate_decay`` of it after ``num_steps``.
+    """
+
+    def rate(count: Any) -> Array:
+        return setting["learning_rate"] * (1.0 - setting["learning_rate_decay"] * count / num_steps)
+
+    return optax.chain(
+        optax.add_decayed_weights(setting["weight_decay"]), optax.sgd(rate, momentum=setting["momentum"])
+    )
+
+
+def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Array:
+    """f32 of the given shape: 0 at ``dropout_rate`` in ``[0, 1)``, else what keeps the mean at 1.
+
+    Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+    """
+    return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
+
+
+def mnist(
+    dataset: ImageData,
+    *,
+    search: Literal["default", "full"] = "default",
+    num_steps: int = 300,
+    batch_size: int = 128,
+    hidden_size: int = 128,
+) -> Mnist:
+    """The task "train a small network on images of ten classes".
+
+    Args:
+        dataset: from :func:`tasks.data.load_images`.
+        search: ``"default"`` searches ``learning_rate`` (1e-4 to 1, log) and ``momentum`` (0 to 0.99);
+            ``"full"`` adds ``weight_decay``, ``label_smoothing``, ``dropout_rate``, ``learning_rate_decay``
+            and ``hidden_size``, a mask within the maximum: every member costs what the widest one costs.
+            Where it is not searched, the learning rate falls to zero along a line and the rest is off.
+        num_steps: minibatches of one training, at least 1.
+        batch_size: images in a minibatch, at least 1.
+        hidden_size: hidden units, at least 1; the maximum, above 8, under ``"full"``.
+
+    Returns:
+        The task; its data are pytree leaves, 47 MB of uint8 for MNIST.
+
+    Raises:
+        ValueError: an unknown search, or a number below its least value.
+    """
+    if search not in ("default", "full"):
+        raise ValueError(f"mnist: search must be 'default' or 'full', got {search!r}")
+    least_width = 1 if search == "default" else MIN_HIDDEN_SIZE + 1
+    for name, value, least in (
+        ("num_steps", num_steps, 1),
+        ("batch_size", batch_size, 1),
+        ("hidden_size", hidden_size, least_width),
+    ):
+        if value < least:
+            raise ValueError(f"mnist: {name} must be at least {least}, got {value!r}")
+    dimensions: dict[str, Any] = {"learning_rate": LogUniform(1e-4, 1.0), "momentum": Uniform(0.0, 0.99)}
+    if search == "full":
+        dimensions |= {
+            "weight_decay": LogUniform(1e-7, 1e-2),
+            "label_smoothing": Uniform(0.0, 0.3),
+            "dropout_rate": Uniform(0.0, 0.7),
+            "learning_rate_decay": Uniform(0.0, 1.0),
+            "hidden_size": LogInteger(MIN_HIDDEN_SIZE, hidden_size),
+        }
+    return Mnist(
+        Images(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)),
+        Images(jnp.asarray(dataset.validation_images), jnp.asarray(dataset.validation_labels)),
+        Images(jnp.asarray(dataset.test_images), jnp.asarray(dataset.test_labels)),
+        SearchSpace(dimensions),
+        Objective("validation loss", "min"),
+        num_steps,
+        batch_size,
+        hidden_size,
+    )
