@@ -1,5 +1,6 @@
 """How children are made of the best members: one operator for children and for candidates of the surrogate."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,8 @@ from jaxga.space import SearchSpace
 
 # The best parent is drawn e^3.84 times as often as the last one: 0.12 a rank among 32.
 _PRESSURE = 3.84
+# Numbers drawn once a child; four more are drawn once a gene.
+_NUM_SINGLE = 9
 
 
 class Parents(NamedTuple):
@@ -50,10 +53,12 @@ def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents
     return Parents(chosen, weights, spread), rows
 
 
-def mixture(space: SearchSpace, num_mutations: int = 1):
-    """A function ``breed(key, parents, recipe, num) -> (genomes f32[num, D], used i32[num, 2])``.
+def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[Array, Array]]:
+    """A function ``breed(draws, parents, recipe) -> (genomes f32[N, D], used i32[N, 2])``.
 
-    ``used`` are places among the parents, -1 for none.
+    ``draws`` are uniform numbers f32[N, :func:`num_draws`], so that all of a generation come from one call of
+    the random number generator (each call costs a second of compilation). ``used`` are places among
+    the parents, -1 for none.
 
     Args:
         space: the search space (D genes).
@@ -65,43 +70,45 @@ def mixture(space: SearchSpace, num_mutations: int = 1):
     integer = jnp.asarray(space.is_discrete & ~space.is_categorical)
     least_move = jnp.where(integer, 0.7 / jnp.maximum(levels, 1), 0.0)
 
-    def breed(key: Array, parents: Parents, recipe: Recipe, num: int) -> tuple[Array, Array]:
-        keys = jax.random.split(key, 4)
-        # One array of uniform numbers for everything that is drawn once a child, one for once a gene.
-        draws = jax.random.uniform(keys[0], (9, num))
-        coins = jax.random.uniform(keys[1], (3, num, size))
-        steps = jax.random.normal(keys[2], (num, size))
-
+    def breed(draws: Array, parents: Parents, recipe: Recipe) -> tuple[Array, Array]:
+        once = draws[:, :_NUM_SINGLE].T
+        mask_draw, coin, fresh, step_draw = jnp.split(draws[:, _NUM_SINGLE:], 4, axis=1)
         thresholds = jnp.asarray(np.cumsum(recipe.shares)[:-1], jnp.float32)
-        kind = jnp.sum(draws[0][:, None] > thresholds, axis=1)
+        kind = jnp.sum(once[0][:, None] > thresholds, axis=1)
         # Without any parent every child is a uniform draw.
         kind = jnp.where(parents.weights.sum() > 0, kind, 0)
         line = jnp.cumsum(parents.weights)
-        first, second, third = (jnp.sum(d[:, None] * line[-1] > line[:-1], axis=1) for d in draws[1:4])
+        first, second, third = (jnp.sum(d[:, None] * line[-1] > line[:-1], axis=1) for d in once[1:4])
         num_valid = jnp.maximum(jnp.sum(parents.weights > 0), 1)
-        fourth = jnp.floor(draws[4] * num_valid).astype(jnp.int32)
+        fourth = jnp.floor(once[4] * num_valid).astype(jnp.int32)
         x1, x2, x3, x4 = (parents.genomes[place] for place in (first, second, third, fourth))
 
         low, high = np.log(recipe.min_step), np.log(recipe.max_step)
-        step_size = jnp.exp(low + draws[5] * (high - low))[:, None]
-        one = jnp.floor(draws[6] * size).astype(jnp.int32)
-        masked = (coins[0] < rate) | (jnp.arange(size) == one[:, None])
-        step = step_size * parents.spread * steps
-        integer_step = jnp.maximum(step_size * parents.spread, least_move) * steps * masked
+        step_size = jnp.exp(low + once[5] * (high - low))[:, None]
+        one = jnp.floor(once[6] * size).astype(jnp.int32)
+        masked = (mask_draw < rate) | (jnp.arange(size) == one[:, None])
+        normal = jax.scipy.special.ndtri(jnp.clip(step_draw, 1e-7, 1.0 - 1e-7))
+        step = step_size * parents.spread * normal
+        integer_step = jnp.maximum(step_size * parents.spread, least_move) * normal * masked
 
         some = jnp.where(integer, integer_step, step * masked)
         everything = jnp.where(integer, integer_step, step)
-        factor = (0.2 + draws[7])[:, None]
+        factor = (0.2 + once[7])[:, None]
         differential = x1 + factor * (x3 - x4) + jnp.where(integer, 0.5 * integer_step, 0.0)
-        mixed = jnp.where(coins[1] < 0.5, x1, x2)
-        crossed = mixed + jnp.where((draws[8] < 0.5)[:, None], jnp.where(integer, some, 0.3 * some), 0.0)
+        mixed = jnp.where(coin < 0.5, x1, x2)
+        crossed = mixed + jnp.where((once[8] < 0.5)[:, None], jnp.where(integer, some, 0.3 * some), 0.0)
         kinds = kind[:, None]
         ordered = jnp.select([kinds == 1, kinds == 2, kinds == 3], [x1 + everything, x1 + some, differential], crossed)
         inherited = jnp.where(kinds >= 3, mixed, x1)
-        child = jnp.where(categorical, jnp.where(masked, coins[2], inherited), reflect(ordered))
-        child = space.snap(jnp.where(kinds == 0, coins[2], child))
+        child = jnp.where(categorical, jnp.where(masked, fresh, inherited), reflect(ordered))
+        child = space.snap(jnp.where(kinds == 0, fresh, child))
 
         mate = jnp.select([kind == 3, kind == 4], [third, second], -1)
         return child, jnp.stack([jnp.where(kind == 0, -1, first), mate], axis=1)
 
     return breed
+
+
+def num_draws(space: SearchSpace) -> int:
+    """How many uniform numbers one child takes."""
+    return _NUM_SINGLE + 4 * space.size

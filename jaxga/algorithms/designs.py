@@ -5,11 +5,10 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def latin_hypercube_sample(key: Array, num: int, num_genes: int) -> Array:
-    """f32[num, D]: one point in each of ``num`` slices of every gene."""
-    key_order, key_place = jax.random.split(key)
-    slices = jnp.argsort(jax.random.uniform(key_order, (num, num_genes)), axis=0)
-    return (slices + jax.random.uniform(key_place, (num, num_genes))) / num
+def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: int = 1) -> Array:
+    """f32[S, num, D]: S samples with one point in each of ``num`` slices of every gene."""
+    draws = jax.random.uniform(key, (2, num_samples, num, num_genes))
+    return (jnp.argsort(draws[0], axis=1) + draws[1]) / num
 
 
 def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int = 20) -> Array:
@@ -23,5 +22,5 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
         gaps = sum(jnp.square(sample[:, i, None] - sample[None, :, i]) for i in range(num_genes))
         return jnp.min(gaps + 1e6 * jnp.eye(num))
 
-    samples = jax.vmap(lambda k: latin_hypercube_sample(k, num, num_genes))(jax.random.split(key, num_tries))
+    samples = latin_hypercube_sample(key, num, num_genes, num_tries)
     return samples[jnp.argmax(jax.vmap(nearest)(samples))]

@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
-from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture
+from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
 from jaxga.algorithms.checks import check_count
 from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
@@ -25,7 +25,7 @@ _MIN_STEP, _MAX_STEP = 0.03, 2.0
 _CHILDREN = Recipe((0.0, 0.2, 0.2, 0.35, 0.25), _MIN_STEP, _MAX_STEP)
 _SAMPLE = Recipe((0.2, 0.15, 0.15, 0.25, 0.25), _MIN_STEP, _MAX_STEP)
 _REFINED = Recipe((0.0, 0.25, 0.25, 0.3, 0.2), 0.02, 1.0)
-_ROUNDS, _REFINED_SIZE, _NUM_KEPT, _NUM_REFINED_PARENTS = 2, 512, 256, 48
+_ROUNDS, _REFINED_SIZE, _NUM_REFINED_PARENTS = 2, 512, 48
 _POOL_SIZE, _POOL_SAMPLE = 384, 128
 _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
@@ -112,6 +112,10 @@ def invasive_ga(
         most_invaders = round(_INVADER_SHARE * population_size)
         least_invaders = round(_NOISY_INVADER_SHARE * population_size)
     most_children = population_size - least_invaders
+    num_bred = most_children * (_LITTER if has_model else 1)
+    num_chunks = -(-num_candidates // _CHUNK_SIZE)
+    first_chunk = -(-num_candidates // num_chunks)
+    num_sampled = first_chunk + _ROUNDS * _REFINED_SIZE if most_invaders else 0
 
     def init(key: Array) -> InvasiveState:
         key_founders, key_model = jax.random.split(key)
@@ -137,48 +141,45 @@ def invasive_ga(
         seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)).any(1)
         return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
-    def children(key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> tuple[Array, Array]:
+    def children(draws: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> tuple[Array, Array]:
+        genomes, used = breed(draws, parents, _CHILDREN)
         if not has_model:
-            return breed(key, parents, _CHILDREN, most_children)
-        genomes, used = breed(key, parents, _CHILDREN, most_children * _LITTER)
+            return genomes, used
         score = promise(state, incumbent, genomes) - known(state, genomes)
         first = jnp.arange(most_children) * _LITTER
         chosen = first + jnp.argmax(score.reshape(most_children, _LITTER), axis=1)
         return genomes[chosen], used[chosen]
 
-    def candidates(key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
+    def candidates(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
         """f32[N, D]: the most promising of a dense sample, refined around the best of it, and some of the sample."""
-        num_chunks = -(-num_candidates // _CHUNK_SIZE)
-        chunk_size = -(-num_candidates // num_chunks)
-        keys = jax.random.split(key, num_chunks + _ROUNDS)
 
-        def best_of(genomes: Array, score: Array, num: int) -> tuple[Array, Array]:
-            score, rows = jax.lax.top_k(score, min(num, score.shape[0]))
+        def best_of(genomes: Array, score: Array) -> tuple[Array, Array]:
+            score, rows = jax.lax.top_k(score, min(_POOL_SIZE, num_candidates))
             return genomes[rows], score
 
-        def sample(key: Array) -> tuple[Array, Array]:
-            genomes, _ = breed(key, parents, _SAMPLE, chunk_size)
-            return genomes, promise(state, incumbent, genomes)
+        def joined(kept: tuple[Array, Array], draws: Array, parents: Parents, recipe: Recipe) -> tuple[Array, Array]:
+            fresh, _ = breed(draws, parents, recipe)
+            score = promise(state, incumbent, fresh)
+            return best_of(jnp.concatenate([kept[0], fresh]), jnp.concatenate([kept[1], score]))
 
-        def merge(kept: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
-            genomes, score = sample(key)
-            both = jnp.concatenate([kept[0], genomes]), jnp.concatenate([kept[1], score])
-            return best_of(*both, kept[1].shape[0]), None
+        def add_chunk(kept: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
+            more = jax.random.uniform(key, (first_chunk, num_draws(space)))
+            return joined(kept, more, parents, _SAMPLE), None
 
-        start, start_score = sample(keys[0])
-        kept = best_of(start, start_score, _NUM_KEPT)
+        def refine(kept: tuple[Array, Array], draws: Array) -> tuple[tuple[Array, Array], None]:
+            best, _ = best_parents(kept[0], -kept[1], min(_NUM_REFINED_PARENTS, num_candidates))
+            return joined(kept, draws, best, _REFINED), None
+
+        start, _ = breed(draws[:first_chunk], parents, _SAMPLE)
+        kept = best_of(start, promise(state, incumbent, start))
         if num_chunks > 1:
-            kept, _ = jax.lax.scan(merge, kept, keys[1:num_chunks])
-        for i in range(_ROUNDS):
-            refined_parents, _ = best_parents(kept[0], -kept[1], min(_NUM_REFINED_PARENTS, kept[1].shape[0]))
-            fresh, _ = breed(keys[num_chunks + i], refined_parents, _REFINED, _REFINED_SIZE)
-            genomes = jnp.concatenate([kept[0], fresh])
-            score = jnp.concatenate([kept[1], promise(state, incumbent, fresh)])
-            kept = best_of(genomes, score, _NUM_KEPT if i + 1 < _ROUNDS else _POOL_SIZE)
+            kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, num_chunks - 1))
+        rounds = draws[first_chunk:].reshape(_ROUNDS, _REFINED_SIZE, -1)
+        kept, _ = jax.lax.scan(refine, kept, rounds)
         return jnp.concatenate([kept[0], start[:_POOL_SAMPLE]])
 
-    def invaders(key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
-        pool = candidates(key, state, parents, incumbent)
+    def invaders(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
+        pool = candidates(draws, key, state, parents, incumbent)
         mean, std = model.predict(state.params, pool)
         if model.covariance is None:
             # A tenth of the cube's diagonal is how far a new point is taken to inform.
@@ -190,19 +191,20 @@ def invasive_ga(
         return pool[greedy_batch(mean, covariance, incumbent, known(state, pool), same, most_invaders)]
 
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
-        key_children, key_invaders = jax.random.split(key)
+        key_draws, key_chunks = jax.random.split(key)
+        draws = jax.random.uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
         parents, rows = best_parents(state.archive.genomes, state.value, num_parents)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
         place = jnp.arange(population_size)
         num_children = population_size - jnp.where(state.noisy, least_invaders, most_invaders)
         genomes, lineage = state.founders, jnp.full((population_size, 2), -1, jnp.int32)
         if most_children:
-            native, used = children(key_children, state, parents, incumbent)
+            native, used = children(draws[:num_bred], state, parents, incumbent)
             origin = jnp.where(used >= 0, state.archive.number[rows][jnp.maximum(used, 0)], -1)
             genomes, lineage = (a[jnp.minimum(place, most_children - 1)] for a in (native, origin))
         invades = place >= num_children
         if most_invaders:
-            foreign = invaders(key_invaders, state, parents, incumbent)
+            foreign = invaders(draws[num_bred:], key_chunks, state, parents, incumbent)
             genomes = jnp.where(invades[:, None], foreign[jnp.maximum(place - num_children, 0)], genomes)
             lineage = jnp.where(invades[:, None], -1, lineage)
         species = jnp.where(invades, Species.INVADER, Species.CHILD).astype(jnp.int32)
@@ -288,7 +290,8 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    return factory(space, num_points=archive_size)
+    model: Surrogate = factory(space, num_points=archive_size)
+    return model
 
 
 def _no_model() -> Surrogate:
