@@ -16,11 +16,11 @@ from tasks.ppo.environments import Environment, reset_where_done
 
 
 class Moments(NamedTuple):
-    """Running mean and variance; with ``count`` 0 they leave everything as it is."""
+    """Running mean and variance; with ``size`` 0 they leave everything as it is."""
 
     mean: Array
     variance: Array
-    count: Array
+    size: Array
 
     @classmethod
     def of_nothing(cls, shape: tuple[int, ...]) -> "Moments":
@@ -28,13 +28,13 @@ class Moments(NamedTuple):
 
     def add(self, batch: Array) -> "Moments":
         """With a batch f32[T, E, ...] taken in (Chan, Golub and LeVeque, "Updating Formulae", 1979)."""
-        size = batch.shape[0] * batch.shape[1]
+        added = batch.shape[0] * batch.shape[1]
         mean, variance = batch.mean((0, 1)), batch.var((0, 1))
-        count = self.count + size
-        weight = size / count
+        size = self.size + added
+        weight = added / size
         step = mean - self.mean
         spread = (1 - weight) * self.variance + weight * variance + weight * (1 - weight) * step**2
-        return Moments(self.mean + weight * step, spread, count)
+        return Moments(self.mean + weight * step, spread, size)
 
     def normalize(self, values: Array) -> Array:
         return jnp.clip((values - self.mean) / jnp.sqrt(self.variance + 1e-8), -10.0, 10.0)
@@ -85,7 +85,7 @@ def collect(
     policy: Callable[[Array], Array],
     key: Array,
     actors: Actors,
-    gamma: Array,
+    gamma: Array | float,
     length: int,
 ) -> tuple[Actors, Rollout]:
     """``length`` steps of every environment; ``policy`` gives outputs f32[E, O] of observations f32[E, ...].

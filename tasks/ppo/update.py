@@ -36,28 +36,28 @@ class Batch(NamedTuple):
 
 
 class Adam(NamedTuple):
-    """Parameters as one vector f32[W], with Adam's moments and step count."""
+    """Parameters as one vector f32[W], with Adam's moments and the number of steps taken."""
 
     params: Array
     mean: Array
     square: Array
-    count: Array
+    num_steps: Array
 
     @classmethod
     def of(cls, params: Array) -> "Adam":
         return cls(params, jnp.zeros_like(params), jnp.zeros_like(params), jnp.zeros(()))
 
-    def step(self, gradient: Array, learning_rate: Array, max_grad_norm: Array) -> "Adam":
+    def step(self, gradient: Array, learning_rate: Array | float, max_grad_norm: Array | float) -> "Adam":
         """One step down a gradient f32[W], whose norm is first clipped to ``max_grad_norm``."""
         norm = jnp.sqrt(jnp.sum(gradient**2))
         gradient = gradient * jnp.minimum(1.0, max_grad_norm / (norm + 1e-6))
-        count = self.count + 1
+        num_steps = self.num_steps + 1
         mean = 0.9 * self.mean + 0.1 * gradient
         square = 0.999 * self.square + 0.001 * gradient**2
-        rate = learning_rate / (1 - 0.9**count)
-        scale = jax.lax.rsqrt(1 - 0.999**count)
+        rate = learning_rate / (1 - 0.9**num_steps)
+        scale = jax.lax.rsqrt(1 - 0.999**num_steps)
         # The epsilon of 1e-5, not Adam's 1e-8, is one of the 37 details.
-        return Adam(self.params - rate * mean / (jnp.sqrt(square) * scale + 1e-5), mean, square, count)
+        return Adam(self.params - rate * mean / (jnp.sqrt(square) * scale + 1e-5), mean, square, num_steps)
 
 
 def policy_loss(log_prob: Array, old_log_prob: Array, advantage: Array, clip_range: Array | float) -> Array:
@@ -116,7 +116,11 @@ def shuffle(key: Array, batch: Batch, num_epochs: int, num_parts: int) -> Batch:
 
 
 def update(
-    adam: Adam, gradient: Callable[[Array, Batch], Array], batch: Batch, learning_rate: Array, hyper: Hyperparameters
+    adam: Adam,
+    gradient: Callable[[Array, Batch], Array],
+    batch: Batch,
+    learning_rate: Array | float,
+    hyper: Hyperparameters,
 ) -> Adam:
     """Adam's steps over a shuffled batch, arrays [epochs, parts, rows, ...].
 

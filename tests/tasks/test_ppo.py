@@ -211,7 +211,6 @@ def test_a_mistake_is_one_line(arguments, message):
 @pytest.mark.parametrize(
     ("env", "num_steps", "floor"),
     [("CartPole-v1", 100_000, 475.0), ("Acrobot-v1", 100_000, -100.0), ("Pendulum-v1", 200_000, -250.0)],
-,
 )
 def test_the_defaults_solve(env, num_steps, floor):
     task = ppo(env, num_steps=num_steps)

@@ -172,7 +172,7 @@ def test_accumulated_minibatches_are_real_ones(minibatch_size):
     hyper = Hyperparameters(max_grad_norm=0.3, minibatch_size=jnp.int32(minibatch_size))
     accumulated = update(adam, gradient, in_parts(batch, 8), rate, hyper)
     real = update(adam, gradient, in_parts(batch, 64 // minibatch_size), rate, hyper._replace(minibatch_size=None))
-    assert accumulated.count == real.count == 2 * 64 // minibatch_size
+    assert accumulated.num_steps == real.num_steps == 2 * 64 // minibatch_size
     np.testing.assert_allclose(accumulated.params, real.params, rtol=1e-5)
     np.testing.assert_allclose(accumulated.square, real.square, rtol=1e-4)
 
