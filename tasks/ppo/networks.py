@@ -46,7 +46,7 @@ def init(key: Array, observation_shape: tuple[int, ...], num_means: int, num_log
 def policy_and_value(params: Params, observations: Array) -> tuple[Array, Array]:
     """Observations f32[N, ...] to the policy's outputs f32[N, A] and values f32[N]."""
     actor, critic = jax.vmap(_tower, in_axes=(0, None))(_towers(params), observations)
-    return _outputs(params, actor), (critic @ params["value"] + params["value_bias"])[:, 0]
+    return _outputs(params, actor), _value(params, critic)
 
 
 def actor_of(params: Params) -> Params:
@@ -60,8 +60,17 @@ def policy(actor: Params, observations: Array) -> Array:
     return _outputs(actor, _tower(actor, observations))
 
 
+def value(params: Params, observations: Array) -> Array:
+    """Observations f32[N, ...] to values f32[N], by the critic alone."""
+    return _value(params, _tower(jax.tree.map(lambda leaf: leaf[1], _towers(params)), observations))
+
+
+def _value(params: Params, hidden: Array) -> Array:
+    return (product(hidden, params["value"]) + params["value_bias"])[:, 0]
+
+
 def _outputs(params: Params, hidden: Array) -> Array:
-    means = hidden @ params["policy"] + params["policy_bias"]
+    means = product(hidden, params["policy"]) + params["policy_bias"]
     log_stds = jnp.broadcast_to(params["log_stds"], (*means.shape[:-1], params["log_stds"].size))
     return jnp.concatenate([means, log_stds], axis=-1)
 
@@ -81,8 +90,49 @@ def _tower(tower: Params, observations: Array) -> Array:
     if "filters" in tower:
         filtered = jax.nn.relu(_patches(observations) @ tower["filters"] + tower["filters_bias"])
         features = filtered.reshape(filtered.shape[0], -1)
-    hidden = jnp.tanh(features @ tower["first"] + tower["first_bias"])
-    return jnp.tanh(hidden @ tower["second"] + tower["second_bias"])
+    hidden = tanh(product(features, tower["first"]) + tower["first_bias"])
+    return tanh(product(hidden, tower["second"]) + tower["second_bias"])
+
+
+@jax.custom_jvp
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent to within 1e-4: Lambert's continued fraction, cut off where it reaches 1.
+
+    XLA's own, exact to float32, takes twice the time, and there are 1,280 to a step of training.
+    """
+    x = jnp.clip(x, -4.97, 4.97)
+    square = x * x
+    above = x * (135135.0 + square * (17325.0 + square * (378.0 + square)))
+    return above / (135135.0 + square * (62370.0 + square * (3150.0 + square * 28.0)))
+
+
+@tanh.defjvp
+def _tanh_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    y = tanh(*primals)
+    return y, (1.0 - y * y) * tangents[0]
+
+
+@jax.custom_vjp
+def product(rows: Array, weights: Array) -> Array:
+    """``rows @ weights``, f32[N, I] and f32[I, O]; what has a short inner size is fused with what follows it.
+
+    Few features make the first layer such a product, and few actions the gradient through the heads.
+    """
+    return _product(rows, weights)
+
+
+def _product(rows: Array, weights: Array) -> Array:
+    if weights.shape[0] > 8:
+        return rows @ weights
+    return sum((rows[:, i, None] * weights[i] for i in range(1, weights.shape[0])), rows[:, :1] * weights[0])
+
+
+def _product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    rows, weights = saved
+    return _product(gradient, weights.T), rows.T @ gradient
+
+
+product.defvjp(lambda rows, weights: (_product(rows, weights), (rows, weights)), _product_backward)
 
 
 def _patches(images: Array) -> Array:

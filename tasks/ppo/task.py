@@ -151,7 +151,7 @@ class PPO:
             return array.reshape(-1, *array.shape[2:])
 
         outputs, value = networks.policy_and_value(params, rows(observation))
-        next_value = networks.policy_and_value(params, rows(following))[1]
+        next_value = networks.value(params, rows(following))
         advantage = rows(
             advantages(
                 reward,

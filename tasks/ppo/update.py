@@ -106,8 +106,11 @@ def shuffle(key: Array, batch: Batch, num_epochs: int, num_parts: int) -> Batch:
     size = batch.advantage.shape[0]
     columns = [leaf.reshape(size, -1) for leaf in batch]
     rows = jnp.concatenate(columns, axis=1)  # one gather, not one for each array
-    keys = jax.random.split(key, num_epochs)
-    order = jax.vmap(lambda k: jax.random.permutation(k, size))(keys)
+    # Random high bits over the row's number in the low ones: sorting one array is several times cheaper
+    # than sorting one by another, and no two are equal.
+    low_bits = jnp.uint32(2 ** (size - 1).bit_length() - 1)
+    tickets = (jax.random.bits(key, (num_epochs, size)) & ~low_bits) | jnp.arange(size, dtype=jnp.uint32)
+    order = jnp.sort(tickets, axis=-1, stable=False) & low_bits
     rows = rows.at[order].get(mode="promise_in_bounds", unique_indices=True)
     ends = [sum(column.shape[1] for column in columns[: i + 1]) for i in range(len(columns) - 1)]
     parts = (num_epochs, num_parts, size // num_parts)
