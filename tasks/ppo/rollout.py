@@ -1,0 +1,172 @@
+"""Collecting experience with the policy, and the advantages of what it did.
+
+Sources: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage
+Estimation", 2016; Pardo et al., "Time Limits in Reinforcement Learning", 2018.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from tasks.ppo.distributions import Distribution
+from tasks.ppo.environments import Environment, reset_where_done
+
+
+class Moments(NamedTuple):
+    """Running mean and variance; with ``size`` 0 they leave everything as it is."""
+
+    mean: Array
+    variance: Array
+    size: Array
+
+    @classmethod
+    def of_nothing(cls, shape: tuple[int, ...]) -> "Moments":
+        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.zeros(()))
+
+    def add(self, batch: Array) -> "Moments":
+        """With a batch f32[T, E, ...] taken in (Chan, Golub and LeVeque, "Updating Formulae", 1979)."""
+        added = batch.shape[0] * batch.shape[1]
+        mean, variance = batch.mean((0, 1)), batch.var((0, 1))
+        size = self.size + added
+        weight = added / size
+        step = mean - self.mean
+        spread = (1 - weight) * self.variance + weight * variance + weight * (1 - weight) * step**2
+        return Moments(self.mean + weight * step, spread, size)
+
+    def normalize(self, values: Array) -> Array:
+        return jnp.clip((values - self.mean) / jnp.sqrt(self.variance + 1e-8), -10.0, 10.0)
+
+
+class Actors(NamedTuple):
+    """Where E environments stand: what one rollout hands to the next."""
+
+    observation: Array
+    state: Any
+    episode_return: Array
+    discounted_return: Array
+
+
+class Rollout(NamedTuple):
+    """T steps of E environments, each array [T, E, ...].
+
+    Attributes:
+        observation: what the action was chosen from.
+        next_observation: where it led to, the last one of its episode included.
+        discounted_return: of the episode so far; its spread is the scale of the rewards.
+        finished_return: the return of the episode that this step ended, 0 where it ended none.
+    """
+
+    observation: Array
+    action: Array
+    reward: Array
+    next_observation: Array
+    terminated: Array
+    truncated: Array
+    discounted_return: Array
+    finished_return: Array
+
+    @property
+    def done(self) -> Array:
+        return self.terminated | self.truncated
+
+
+def start(environment: Environment, key: Array, num_envs: int) -> Actors:
+    """E environments at the start of an episode."""
+    observation, state = jax.vmap(environment.reset)(jax.random.split(key, num_envs))
+    return Actors(observation, state, jnp.zeros(num_envs), jnp.zeros(num_envs))
+
+
+def collect(
+    environment: Environment,
+    distribution: Distribution,
+    policy: Callable[[Array], Array],
+    key: Array,
+    actors: Actors,
+    gamma: Array | float,
+    length: int,
+) -> tuple[Actors, Rollout]:
+    """``length`` steps of every environment; ``policy`` gives outputs f32[E, O] of observations f32[E, ...].
+
+    All that is random is drawn before the first step: the noise of the actions, and for every step
+    the state to go on from should the episode end there.
+    """
+    num_envs = actors.episode_return.shape[0]
+    key_noise, key_fresh, key_step = jax.random.split(key, 3)
+    shape = (length, num_envs)
+    noise = distribution.noise(key_noise, shape)
+    fresh = jax.vmap(jax.vmap(environment.reset))(jax.random.split(key_fresh, shape))
+    keys_step = jax.random.split(key_step, shape)
+
+    def advance(actors: Actors, drawn: Any) -> tuple[Actors, Rollout]:
+        noise, fresh, keys = drawn
+        action = distribution.sample(policy(actors.observation), noise)
+        transition = jax.vmap(environment.step)(keys, actors.state, jax.vmap(distribution.to_environment)(action))
+        done = transition.terminated | transition.truncated
+        observation, state = jax.vmap(reset_where_done)(transition, fresh)
+        episode_return = actors.episode_return + transition.reward
+        discounted_return = actors.discounted_return * gamma + transition.reward
+        rollout = Rollout(
+            observation=actors.observation,
+            action=action,
+            reward=transition.reward,
+            next_observation=transition.observation,
+            terminated=transition.terminated,
+            truncated=transition.truncated,
+            discounted_return=discounted_return,
+            finished_return=jnp.where(done, episode_return, 0.0),
+        )
+        keep = 1.0 - done
+        return Actors(observation, state, episode_return * keep, discounted_return * keep), rollout
+
+    return jax.lax.scan(advance, actors, (noise, fresh, keys_step))
+
+
+def advantages(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    terminated: Array,
+    truncated: Array,
+    gamma: Array | float,
+    gae_lambda: Array | float,
+) -> Array:
+    """Generalised advantage estimates f32[T, E] of rewards, values and flags [T, E].
+
+    ``next_value`` is the value of the observation that the step led to: where the episode was
+    truncated that is its last one, so that a time limit is not taken for a loss.
+    """
+    delta = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
+    decay = gamma * gae_lambda * (1.0 - (terminated | truncated))
+
+    def backward(later: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta, decay = step
+        advantage = delta + decay * later
+        return advantage, advantage
+
+    return jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)[1]
+
+
+def greedy_returns(
+    environment: Environment,
+    distribution: Distribution,
+    policy: Callable[[Array], Array],
+    key: Array,
+    num_episodes: int,
+) -> Array:
+    """Returns f32[num_episodes] of one episode each, the likeliest action taken at every step."""
+    key_reset, key_step = jax.random.split(key)
+    observation, state = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
+
+    def advance(carry: tuple[Array, Any, Array, Array], keys: Array) -> tuple[tuple[Array, Any, Array, Array], None]:
+        observation, state, total, alive = carry
+        action = distribution.sample(policy(observation), 0.0)
+        step = jax.vmap(environment.step)(keys, state, jax.vmap(distribution.to_environment)(action))
+        total = total + jnp.where(alive, step.reward, 0.0)
+        return (step.observation, step.state, total, alive & ~(step.terminated | step.truncated)), None
+
+    keys = jax.random.split(key_step, (environment.max_steps, num_episodes))
+    carry = (observation, state, jnp.zeros(num_episodes), jnp.ones(num_episodes, bool))
+    return jax.lax.scan(advance, carry, keys)[0][2]

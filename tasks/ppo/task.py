@@ -1,0 +1,289 @@
+"""PPO as a task: one agent, trained under one seed and one setting, scored by what it then earns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from jaxga import Evaluation, Objective, SearchSpace
+from tasks.ppo import distributions, environments, networks
+from tasks.ppo.environments import Environment
+from tasks.ppo.hyperparameters import MINIBATCH_SIZES, SPACES, Hyperparameters
+from tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start
+from tasks.ppo.update import Adam, Batch, loss, shuffle, update
+
+_STATIC = (
+    "space", "objective", "environment", "fixed", "num_steps", "num_envs", "rollout_length", "num_epochs",
+    "num_minibatches", "metric", "anneal", "hidden_size", "num_episodes", "curve_size",
+)  # fmt: skip
+
+
+class _Progress(NamedTuple):
+    """What training carries from one rollout to the next."""
+
+    actors: Actors
+    adam: Adam
+    observations: Moments
+    returns: Moments
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=(), meta_fields=_STATIC)
+@dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimisation of one agent; build it with :func:`ppo`."""
+
+    space: SearchSpace
+    objective: Objective
+    environment: Environment
+    fixed: Hyperparameters
+    num_steps: int
+    num_envs: int
+    rollout_length: int
+    num_epochs: int
+    num_minibatches: int
+    metric: Literal["final return", "area"]
+    anneal: bool
+    hidden_size: int
+    num_episodes: int
+    curve_size: int
+
+    @property
+    def num_rollouts(self) -> int:
+        """How many rollouts, and so updates, fit in ``num_steps``; what is left over is not used."""
+        return self.num_steps // (self.num_envs * self.rollout_length)
+
+    def evaluate(self, key: Array, setting: Mapping[str, Array]) -> Evaluation:
+        """Train under ``setting`` and score the agent; NaN where its weights did not stay finite.
+
+        The metrics: ``curve`` f32[T], the mean return of the episodes that ended in each T-th of
+        training (where none did, that of the part before); ``mean return`` and ``return std`` of the
+        greedy episodes after training; ``area``, the mean of the curve; ``episodes``, how many ended.
+        """
+        hyper = self.fixed._replace(**setting)
+        key_train, key_greedy = jax.random.split(key)
+        progress, totals, counts = self._train(key_train, hyper)
+        params = self._unravel(progress.adam.params)
+
+        def policy(observations: Array) -> Array:
+            return networks.policy(networks.actor_of(params), self._normalize(progress, observations))
+
+        distribution = distributions.of(self.environment)
+        returns = greedy_returns(self.environment, distribution, policy, key_greedy, self.num_episodes)
+        curve = _curve(totals, counts, self.curve_size)
+        metrics = {
+            "curve": curve,
+            "mean return": returns.mean(),
+            "return std": returns.std(),
+            "area": curve.mean(),
+            "episodes": counts.sum(),
+        }
+        value = metrics["area"] if self.metric == "area" else metrics["mean return"]
+        return Evaluation(jnp.where(jnp.isfinite(progress.adam.params.sum()), value, jnp.nan), metrics)
+
+    def _train(self, key: Array, hyper: Hyperparameters) -> tuple[_Progress, Array, Array]:
+        """Training, with the sum f32[U] of the returns and the number f32[U] of the episodes ended in each rollout."""
+        key_params, key_start, key_rollouts = jax.random.split(key, 3)
+        progress = _Progress(
+            actors=start(self.environment, key_start, self.num_envs),
+            adam=Adam.of(ravel_pytree(self._init(key_params))[0]),
+            observations=Moments.of_nothing(self.environment.observation_shape),
+            returns=Moments.of_nothing(()),
+        )
+
+        def iterate(progress: _Progress, index: Array) -> tuple[_Progress, tuple[Array, Array]]:
+            progress, rollout = self._iterate(jax.random.fold_in(key_rollouts, index), progress, index, hyper)
+            return progress, (rollout.finished_return.sum(), rollout.done.sum(dtype=jnp.float32))
+
+        progress, (totals, counts) = jax.lax.scan(iterate, progress, jnp.arange(self.num_rollouts))
+        return progress, totals, counts
+
+    def _iterate(
+        self, key: Array, progress: _Progress, index: Array, hyper: Hyperparameters
+    ) -> tuple[_Progress, Rollout]:
+        """One rollout, and the update from it."""
+        key_collect, key_shuffle = jax.random.split(key)
+        distribution = distributions.of(self.environment)
+        params = self._unravel(progress.adam.params)
+        actor = networks.actor_of(params)
+
+        def policy(observations: Array) -> Array:
+            return networks.policy(actor, self._normalize(progress, observations))
+
+        actors, rollout = collect(
+            self.environment, distribution, policy, key_collect, progress.actors, hyper.gamma, self.rollout_length
+        )
+        returns, reward = progress.returns, rollout.reward
+        if self.environment.normalize:
+            returns = returns.add(rollout.discounted_return)
+            reward = jnp.clip(reward / jnp.sqrt(returns.variance + 1e-8), -10.0, 10.0)
+        batch = self._batch(params, progress, rollout, reward, hyper)
+        rate = hyper.learning_rate * ((1.0 - index / self.num_rollouts) if self.anneal else 1.0)
+
+        def gradient(flat: Array, part: Batch) -> Array:
+            def flat_loss(params: networks.Params) -> Array:
+                return loss(partial(networks.policy_and_value, params), distribution, part, hyper)
+
+            return ravel_pytree(jax.grad(flat_loss)(self._unravel(flat)))[0]
+
+        num_parts = self.num_minibatches
+        if hyper.minibatch_size is not None:
+            num_parts = self.num_envs * self.rollout_length // MINIBATCH_SIZES[0]
+        adam = update(progress.adam, gradient, shuffle(key_shuffle, batch, self.num_epochs, num_parts), rate, hyper)
+        observations = progress.observations
+        if self.environment.normalize:
+            observations = observations.add(rollout.observation)
+        return _Progress(actors, adam, observations, returns), rollout
+
+    def _batch(
+        self, params: networks.Params, progress: _Progress, rollout: Rollout, reward: Array, hyper: Hyperparameters
+    ) -> Batch:
+        """The rollout as rows, with what the networks made of it: one pass over all steps, not one a step."""
+        steps = reward.shape
+        observation = self._normalize(progress, rollout.observation)
+        following = self._normalize(progress, rollout.next_observation)
+
+        def rows(array: Array) -> Array:
+            return array.reshape(-1, *array.shape[2:])
+
+        outputs, value = networks.policy_and_value(params, rows(observation))
+        next_value = networks.value(params, rows(following))
+        advantage = rows(
+            advantages(
+                reward,
+                value.reshape(steps),
+                next_value.reshape(steps),
+                rollout.terminated,
+                rollout.truncated,
+                hyper.gamma,
+                hyper.gae_lambda,
+            )
+        )
+        action = rows(rollout.action)
+        log_prob = distributions.of(self.environment).log_prob(outputs, action)
+        return Batch(rows(observation), action, log_prob, value, advantage, advantage + value)
+
+    def _normalize(self, progress: _Progress, observations: Array) -> Array:
+        return progress.observations.normalize(observations) if self.environment.normalize else observations
+
+    def _init(self, key: Array) -> networks.Params:
+        distribution = distributions.of(self.environment)
+        shape = self.environment.observation_shape
+        return networks.init(key, shape, distribution.num_means, distribution.num_log_stds, self.hidden_size)
+
+    def _unravel(self, flat: Array) -> networks.Params:
+        """A vector of weights f32[W] as the networks' arrays: the inverse of ``ravel_pytree``."""
+        shapes, tree = jax.tree.flatten(jax.eval_shape(self._init, jax.random.key(0)))
+        leaves, offset = [], 0
+        for shape in shapes:
+            leaves.append(flat[offset : offset + shape.size].reshape(shape.shape))
+            offset += shape.size
+        return jax.tree.unflatten(tree, leaves)
+
+
+def ppo(
+    env: str | Environment = "CartPole-v1",
+    *,
+    search: Literal["default", "full"] = "default",
+    num_steps: int = 100_000,
+    num_envs: int = 4,
+    rollout_length: int = 128,
+    num_epochs: int = 4,
+    num_minibatches: int = 4,
+    metric: Literal["final return", "area"] = "final return",
+    hyperparameters: Mapping[str, Any] | None = None,
+    anneal: bool = True,
+    hidden_size: int = 64,
+    num_episodes: int = 10,
+) -> PPO:
+    """Proximal policy optimisation on a gymnax environment, its hyperparameters searched.
+
+    Args:
+        env: one of ``environments.NAMES``, or an adapted environment.
+        search: ``"default"`` searches the learning rate and the maximum gradient norm, ``"full"`` the nine
+            of ARLBench. In the full search every member costs what the smallest minibatch (128) costs.
+        num_steps: environment steps of one member, all its environments together; a last part that
+            fills no rollout is left out.
+        num_envs: how many environments one agent steps side by side.
+        rollout_length: steps of each environment between two updates.
+        num_epochs: passes over a rollout in one update.
+        num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
+        metric: the objective: the mean return of greedy episodes after training, or the mean of the learning curve.
+        hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`.
+        anneal: whether the learning rate falls linearly to 0.
+        hidden_size: the width of the two hidden layers of actor and critic.
+        num_episodes: greedy episodes after training.
+
+    Raises ``ValueError`` where a value is not allowed or sizes do not divide.
+
+    >>> ppo("CartPole-v1", num_steps=50_000).num_rollouts
+    97
+
+    Source: Schulman, Wolski, Dhariwal, Radford and Klimov, "Proximal Policy Optimization Algorithms", 2017.
+    """
+    environment = environments.make(env) if isinstance(env, str) else env
+    if search not in SPACES:
+        raise ValueError(f"ppo: search must be one of {', '.join(SPACES)}, got {search!r}")
+    if metric not in ("final return", "area"):
+        raise ValueError(f"ppo: metric must be one of final return, area, got {metric!r}")
+    sizes = {
+        "num_steps": num_steps,
+        "num_envs": num_envs,
+        "rollout_length": rollout_length,
+        "num_epochs": num_epochs,
+        "num_minibatches": num_minibatches,
+        "hidden_size": hidden_size,
+        "num_episodes": num_episodes,
+    }
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"ppo: {name} must be a whole number of at least 1, got {size!r}")
+    batch_size = num_envs * rollout_length
+    if num_steps < batch_size:
+        raise ValueError(f"ppo: num_steps must be at least num_envs * rollout_length = {batch_size}, got {num_steps}")
+    if search == "full" and batch_size % MINIBATCH_SIZES[-1]:
+        raise ValueError(
+            f"ppo: num_envs * rollout_length must be a multiple of {MINIBATCH_SIZES[-1]} "
+            f"with search='full', got {num_envs} * {rollout_length} = {batch_size}"
+        )
+    if batch_size % num_minibatches:
+        raise ValueError(
+            f"ppo: num_minibatches must divide num_envs * rollout_length = {batch_size}, got {num_minibatches}"
+        )
+    if metric == "area" and num_steps < num_envs * environment.max_steps:
+        raise ValueError(
+            f"ppo: num_steps must be at least num_envs * {environment.max_steps} (one episode each) "
+            f"with metric='area', got {num_steps}"
+        )
+    allowed = [name for name in Hyperparameters._fields if name != "minibatch_size"]
+    unknown = set(hyperparameters or {}) - set(allowed)
+    if unknown:
+        raise ValueError(f"ppo: hyperparameters must be among {', '.join(allowed)}, got {', '.join(sorted(unknown))}")
+    return PPO(
+        space=SPACES[search],
+        objective=Objective("mean return" if metric == "final return" else "mean training return", "max"),
+        environment=environment,
+        fixed=Hyperparameters(**(hyperparameters or {})),
+        **sizes,
+        metric=metric,
+        anneal=anneal,
+        curve_size=min(20, num_steps // batch_size),
+    )
+
+
+def _curve(totals: Array, counts: Array, size: int) -> Array:
+    """The mean return f32[size] in each part of training, of the sums and numbers of returns f32[U].
+
+    A part in which no episode ended repeats the one before, the first parts the one after; NaN where none ever ended.
+    """
+    part = jnp.arange(totals.shape[0]) * size // totals.shape[0]
+    totals = jax.ops.segment_sum(totals, part, size)
+    counts = jax.ops.segment_sum(counts, part, size)
+    known = counts > 0
+    last_known = jax.lax.cummax(jnp.where(known, jnp.arange(size), -1))
+    source = jnp.where(last_known < 0, jnp.argmax(known), last_known)
+    return jnp.where(known.any(), (totals / jnp.maximum(counts, 1.0))[source], jnp.nan)
