@@ -14,18 +14,16 @@ class Entry(NamedTuple):
 
     Attributes:
         build: makes the task, and says what data it uses (a dict for config.json, may be empty).
-        pop, generations, parents, mutations: the original's settings of this experiment.
+        pop, generations: the original's sizes of this experiment.
         replicates: seeds per member.
         fresh: seeds under which the winner is trained again at the end.
         is_heavy: whether a generation is worth a process a core.
-        chunk: members side by side on one CPU core; None for all (an accelerator always takes all).
+        chunk: trainings side by side on one CPU core; None for all (an accelerator always takes all).
     """
 
     build: Callable[["Options"], tuple[Task, dict[str, Any]]]
     pop: int
     generations: int
-    parents: int
-    mutations: int = 1
     replicates: int = 1
     fresh: int = 8
     is_heavy: bool = True
@@ -43,18 +41,33 @@ def _mnist(options: "Options") -> tuple[Task, dict[str, Any]]:
     from tasks.mnist import mnist
 
     images = load_images(options.dataset, data_dir=options.data_dir)
-    return mnist(images, search=options.search, **_given(num_steps=options.steps)), {
-        "name": images.name,
-        "source": images.source,
-        "files": images.files,
-    }
+    return mnist(images, search=options.search, **_given(num_steps=options.steps)), images.record()
+
+
+def _ppo(options: "Options") -> tuple[Task, dict[str, Any]]:
+    from tasks.ppo import ppo
+
+    metric = "final return" if options.metric == "return" else "area"
+    return ppo(options.env, search=options.search, metric=metric, **_given(num_steps=options.steps)), {}
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
+_PPO = Entry(_ppo, pop=8, generations=10, replicates=3, fresh=32, chunk=8)
+
 TASKS: dict[str, Entry] = {
-    "guess": Entry(_guess, pop=10, generations=30, parents=4, fresh=1, is_heavy=False),
-    "mnist": Entry(_mnist, pop=10, generations=10, parents=4, fresh=8, chunk=8),
+    "guess": Entry(_guess, pop=10, generations=30, fresh=1, is_heavy=False),
+    "mnist": Entry(_mnist, pop=10, generations=10, fresh=8, chunk=8),
+    "cartpole": _PPO,
+    "ppo": _PPO,
+}
+# Which task each option that is not for all of them belongs to.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "dataset": ("mnist",),
+    "data_dir": ("mnist",),
+    "steps": ("mnist", "cartpole", "ppo"),
+    "env": ("ppo",),
+    "metric": ("cartpole", "ppo"),
 }

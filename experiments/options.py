@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from experiments.catalogue import TASKS, Entry
+from experiments.catalogue import OPTIONS, TASKS, Entry
 from jaxga.algorithms import ALGORITHMS
 from jaxga.base import Algorithm
 from jaxga.space import SearchSpace
+from jaxga.surrogates import SURROGATES
 
 _SEARCH, _TRAINING, _RUN = "Search", "Training", "Run"
 _TASK_DEFAULT = "the task's own"
+_OWN = "the algorithm's own"
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ class Options:
         Option(
             min=1,
             rich_help_panel=_SEARCH,
-            show_default=_TASK_DEFAULT,
+            show_default=_OWN,
             help="Best members that breed; fewer than --pop.",
         ),
     ] = None
     mutations: Annotated[
         int | None,
-        Option(min=0, rich_help_panel=_SEARCH, show_default=_TASK_DEFAULT, help="Genes changed in a mutated child."),
+        Option(min=1, rich_help_panel=_SEARCH, show_default=_OWN, help="Genes changed in a mutated child."),
     ] = None
     invaders: Annotated[
         int | None,
@@ -64,6 +66,10 @@ class Options:
             show_default="half of --pop",
             help="Children per generation that the surrogate picks; 0 is the standard GA.",
         ),
+    ] = None
+    surrogate: Annotated[
+        str | None,
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"Model of the loss: {', '.join(SURROGATES)}."),
     ] = None
     search: Annotated[
         Literal["default", "full"],
@@ -91,11 +97,24 @@ class Options:
         Option(min=1, rich_help_panel=_TRAINING, show_default=_TASK_DEFAULT, help="Training steps a member."),
     ] = None
     dataset: Annotated[
-        Literal["mnist", "fashion_mnist"], Option(rich_help_panel=_TRAINING, help="Images of the task mnist.")
+        Literal["mnist", "fashion_mnist"], Option(rich_help_panel=_TRAINING, help="mnist: which images.")
     ] = "mnist"
     data_dir: Annotated[
-        Path | None, Option(rich_help_panel=_TRAINING, help="Folder of the four IDX files, gzipped or not.")
+        Path | None,
+        Option(
+            rich_help_panel=_TRAINING,
+            show_default="JAXGA_DATA_DIR, else a download, else embedded 8x8 digits",
+            help="mnist: folder of the four IDX files, gzipped or not.",
+        ),
     ] = None
+    env: Annotated[str, Option(rich_help_panel=_TRAINING, help="ppo: gymnax environment.")] = "CartPole-v1"
+    metric: Annotated[
+        Literal["return", "area"],
+        Option(
+            rich_help_panel=_TRAINING,
+            help="cartpole, ppo: mean return after training, or area under the learning curve.",
+        ),
+    ] = "return"
 
     out: Annotated[
         Path | None,
@@ -157,13 +176,13 @@ class Options:
             raise ValueError("--num-processes and --process-id go together")
         if self.num_processes is not None and self.coordinator is None:
             raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
-        pop = entry.pop if self.pop is None else self.pop
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name) != field.default
+            if given and self.task not in OPTIONS.get(field.name, (self.task,)):
+                raise ValueError(f"--{field.name.replace('_', '-')} does not apply to --task {self.task}")
         defaults = {
-            "pop": pop,
+            "pop": entry.pop,
             "generations": entry.generations,
-            # The original's number of parents, where the population is large enough for it.
-            "parents": min(entry.parents, max(1, pop - 1)) if "num_parents" in accepted else None,
-            "mutations": entry.mutations if "num_mutations" in accepted else None,
             "replicates": entry.replicates,
             "fresh": entry.fresh,
         }
@@ -182,4 +201,9 @@ class Options:
 
 
 # Command-line option -> parameter of an algorithm's factory.
-_BREEDING = {"parents": "num_parents", "mutations": "num_mutations", "invaders": "num_invaders"}
+_BREEDING = {
+    "parents": "num_parents",
+    "mutations": "num_mutations",
+    "invaders": "num_invaders",
+    "surrogate": "surrogate",
+}

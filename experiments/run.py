@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from typer.exceptions import TyperException
 
 from experiments import records, screen
 from experiments.options import Options
+from experiments.start import join, use_compilation_cache
 from jaxga import Algorithm, AllMembersFailed, Generation, Task, run, runtime
 from jaxga.run import evaluate_fresh
 
@@ -26,7 +26,7 @@ from jaxga.run import evaluate_fresh
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for what the user can mend)."""
     began = time.perf_counter()
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(add_completion=False)
     app.command()(Options)
     try:
         options = app(arguments, standalone_mode=False)
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = f"{options.task}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = records.new_folder(options.out or Path("runs") / name)
         use_compilation_cache()
-        _join(options, sys.argv[:1] + list(sys.argv[1:] if arguments is None else arguments))
+        if not options.dry_run:
+            join(options, [sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)], options.entry.is_heavy)
         task, data = options.entry.build(options)
         algorithm = options.make_algorithm(task.space)
     except (ValueError, OSError, ImportError) as error:
@@ -63,18 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AllMembersFailed as error:
         return _fail(str(error))
     return 0
-
-
-def _join(options: Options, command: list[str]) -> None:
-    """Join the run's other processes, on other hosts or started here."""
-    if options.coordinator is not None:
-        runtime.distributed(options.coordinator, options.num_processes, options.process_id)
-    elif options.processes == "auto":
-        num_processes = runtime.num_cores() if options.entry.is_heavy and runtime.runs_on_cpu() else 1
-        if num_processes > 1 and not options.dry_run:
-            runtime.start_workers(command, num_processes)
-    elif int(options.processes) > 1 and not options.dry_run:
-        runtime.start_workers(command, int(options.processes))
 
 
 def _evolve(
@@ -137,26 +126,18 @@ def _evolve(
     screen.print_files(console, folder)
 
 
-def use_compilation_cache() -> None:
-    """Keep compiled programs between runs, in the user's cache folder or ``JAX_COMPILATION_CACHE_DIR``."""
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "jaxga" / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
 def _print_plan(console: Console, options: Options, task: Task, data: dict[str, Any]) -> None:
     plan = screen.table("jaxga", "what", "this run")
     plan.show_header = False
     if data:
-        plan.add_row("data", f"[bold]{data['name']}[/bold]: {data['source']}")
+        plan.add_row("[bold]data[/bold]", f"[bold]{data['name']}: {data['source']}[/bold]")
     plan.add_row("task", f"{options.task}: {task.objective.direction}imise the {task.objective.name}")
     label = "search space"
     for dimension, items in itertools.groupby(task.space.items, key=lambda item: item[1]):
         plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
         label = ""
     breeding = [f"{options.pop} members x {options.generations} generations"]
-    named = ("parents", "mutations", "invaders", "replicates")
+    named = ("parents", "mutations", "invaders", "surrogate", "replicates")
     breeding += [f"{name} {getattr(options, name)}" for name in named if getattr(options, name) is not None]
     plan.add_row("algorithm", f"{options.algorithm}: {', '.join(breeding)}")
     processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""

@@ -209,7 +209,9 @@ def test_a_population_shared_among_devices_equals_one_device():
 
 def test_all_members_failed_is_an_error_outside():
     with pytest.raises(jaxga.AllMembersFailed, match="every one of the 6 members of generation 1 failed"):
-        list(jaxga.run(Scaled(jnp.ones(7), floor=5.0), jaxga.random_search(SPACE, population_size=6), num_generations=2))
+        list(
+            jaxga.run(Scaled(jnp.ones(7), floor=5.0), jaxga.random_search(SPACE, population_size=6), num_generations=2)
+        )
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,7 @@ def test_snap_keeps_the_setting_and_is_idempotent(genome):
     assert SPACE.setting(genome) == SPACE.setting(snapped)
     np.testing.assert_array_equal(snapped, snap(snapped))
     discrete = SPACE.is_discrete
-    np.testing.assert_allclose(
-        snapped[discrete], SPACE.encode(SPACE.setting(genome))[discrete], rtol=0, atol=2e-7
-    )
+    np.testing.assert_allclose(snapped[discrete], SPACE.encode(SPACE.setting(genome))[discrete], rtol=0, atol=2e-7)
 
 
 @pytest.mark.parametrize("value", [1, 2, 3, 99, 1_000, 54_321, 99_999, 100_000])

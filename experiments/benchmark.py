@@ -1,0 +1,232 @@
+"""Measure a generation's speed: ``python experiments/benchmark.py --task mnist``.
+
+Every row is measured in fresh processes, one row after another in one run, so that their ratios can be
+trusted; the persistent compilation cache is off, so that compile times are whole.
+"""
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer import Option
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """Measure generations, members and arithmetic per second, and what they are to be compared with.
+
+    Rows: the machine's own matrix products; the members trained one after another; all of them by a plain
+    vmap; in chunks; in chunks on every core. Prints a table; --out also writes JSON and Markdown.
+    """
+
+    task: Annotated[Literal["mnist", "cartpole"], Option(help="What to train.")] = "mnist"
+    pop: Annotated[int, Option(min=2, help="Members per generation.")] = 64
+    steps: Annotated[int, Option(min=1, show_default="100 (mnist), 100000 (cartpole)", help="Steps a member.")] = 0
+    generations: Annotated[int, Option(min=1, help="Generations timed, after the first; the median counts.")] = 3
+    sequential: Annotated[int, Option(min=1, help="Members trained one after another, for comparison.")] = 4
+    data_dir: Annotated[Path | None, Option(help="mnist: folder of the four IDX files.")] = None
+    chunk: Annotated[int, Option(min=1, help="Members side by side on a core.")] = 8
+    rows: Annotated[str, Option(help="Comma-separated rows to measure, or all.")] = "all"
+    out: Annotated[Path | None, Option(help="Files to write, without their endings .json and .md.")] = None
+    row: Annotated[str | None, Option(hidden=True)] = None
+    processes: Annotated[str, Option(hidden=True)] = "1"
+    coordinator: Annotated[str | None, Option(hidden=True)] = None
+    num_processes: Annotated[int | None, Option(hidden=True)] = None
+    process_id: Annotated[int | None, Option(hidden=True)] = None
+
+
+class Row(dict[str, Any]):
+    """What one row measures, by name; seconds unless the name says otherwise."""
+
+
+def _matmul_peak(options: BenchmarkOptions) -> Row:
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    size = 2048
+    matrices = np.random.default_rng(0).normal(size=(2, size, size)).astype(np.float32)
+
+    def best(product: Callable[[], Any]) -> float:
+        product()
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            product()
+            seconds.append(time.perf_counter() - began)
+        return 2e-9 * size**3 / min(seconds)
+
+    on_device = jnp.asarray(matrices)
+    product = jax.jit(lambda x: x[0] @ x[1])
+    return Row(
+        gflops=best(lambda: product(on_device).block_until_ready()),
+        numpy_gflops=best(lambda: matrices[0] @ matrices[1]),
+    )
+
+
+def _one_after_another(options: BenchmarkOptions) -> Row:
+    import jax
+
+    task = _task(options)
+    keys = jax.random.split(jax.random.key(0), options.sequential)
+    genomes = jax.random.uniform(jax.random.key(1), (options.sequential, task.space.size))
+    train = jax.jit(lambda task, key, genome: task.evaluate(key, task.space.decode(genome)).value)
+    began = time.perf_counter()
+    program = train.lower(task, keys[0], genomes[0]).compile()
+    compiled = time.perf_counter()
+    for key, genome in zip(keys, genomes, strict=True):
+        program(task, key, genome).block_until_ready()
+    per_member = (time.perf_counter() - compiled) / options.sequential
+    return Row(compile=compiled - began, generation=per_member * options.pop)
+
+
+def _generation(options: BenchmarkOptions) -> Row:
+    from experiments.start import join
+    from jaxga import invasive_ga, run, runtime
+
+    join(options, [sys.argv[0], *sys.argv[1:]], is_heavy=True)
+    task = _task(options)
+    generations = run(
+        task,
+        invasive_ga(task.space, population_size=options.pop),
+        num_generations=1 + options.generations,
+        chunk_size=None if options.row == "vmap" else options.chunk,
+        mesh=runtime.population_mesh(),
+    )
+    first, *rest = generations
+    return Row(compile=first.compile_seconds, generation=statistics.median(g.seconds for g in rest))
+
+
+# Row -> (what it is, how it is measured).
+ROWS: dict[str, tuple[str, Callable[[BenchmarkOptions], Row]]] = {
+    "matmul": ("float32 matrix product, 2048 x 2048, all cores", _matmul_peak),
+    "sequential": ("members one after another, one process", _one_after_another),
+    "vmap": ("a generation, plain vmap, one process", _generation),
+    "chunks": ("a generation, chunks, one process", _generation),
+    "cores": ("a generation, chunks, a process a core", _generation),
+}
+
+
+def _task(options: BenchmarkOptions) -> Any:
+    if options.task == "mnist":
+        from tasks.data import load_images
+        from tasks.mnist import mnist
+
+        return mnist(load_images("mnist", options.data_dir), num_steps=options.steps)
+    from tasks.ppo import ppo
+
+    return ppo("CartPole-v1", num_steps=options.steps)
+
+
+def _work(options: BenchmarkOptions) -> dict[str, float]:
+    """What one generation does: environment steps, or floating-point operations of the matrix products."""
+    if options.task == "cartpole":
+        return {"env_steps": float(options.pop * options.steps)}
+    # 784-128-10: forward, and backward without the gradient of the images; then 10,000 validation images.
+    first, second, batch, num_validation = 784 * 128, 128 * 10, 128, 10_000
+    training = options.steps * batch * 2 * (2 * first + 3 * second)
+    return {"flops": float(options.pop * (training + num_validation * 2 * (first + second)))}
+
+
+def _measure(options: BenchmarkOptions, row: str) -> Row:
+    from jaxga.runtime import num_cores
+
+    command = [sys.executable, sys.argv[0], *sys.argv[1:], "--row", row]
+    if row == "cores":
+        command += ["--processes", str(num_cores())]
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600, check=False)
+    if done.returncode:
+        raise RuntimeError(f"row {row} failed: {done.stderr.strip().splitlines()[-1]}")
+    measured = Row(json.loads(done.stdout.strip().splitlines()[-1]))
+    if "generation" in measured:
+        measured["members_per_second"] = options.pop / measured["generation"]
+        work = _work(options)
+        if "flops" in work:
+            measured["gflops"] = 1e-9 * work["flops"] / measured["generation"]
+        else:
+            measured["env_steps_per_second"] = work["env_steps"] / measured["generation"]
+    return measured
+
+
+def _markdown(options: BenchmarkOptions, rows: dict[str, Row], environment: dict[str, Any]) -> str:
+    figures = {
+        "generation": ("seconds a generation", ".3g"),
+        "members_per_second": ("members/s", ".3g"),
+        "env_steps_per_second": ("env-steps/s", ",.0f"),
+        "gflops": ("GFLOP/s", ".0f"),
+        "compile": ("compile, s", ".1f"),
+    }
+    shown = [name for name in figures if any(name in row for row in rows.values())]
+    lines = [
+        "| row | " + " | ".join(figures[name][0] for name in shown) + " |",
+        "|---|" + "---:|" * len(shown),
+    ]
+    for name, row in rows.items():
+        cells = [format(row[figure], figures[figure][1]) if figure in row else "" for figure in shown]
+        lines.append(f"| {ROWS[name][0]} | " + " | ".join(cells) + " |")
+    versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
+    about = (
+        f"{options.task}, {options.pop} members x {options.steps} steps, chunks of {options.chunk}; "
+        f"{environment['cores']} cores, {environment['processor']}; Python {environment['python']}, {versions}."
+    )
+    command = " ".join(["python experiments/benchmark.py", *_public_arguments()])
+    return f"# Speed of a generation: {options.task}\n\n{about}\n\n`{command}`\n\n" + "\n".join(lines) + "\n"
+
+
+def _public_arguments() -> list[str]:
+    """The command line as it can be repeated elsewhere: folders are a matter of the machine."""
+    arguments = sys.argv[1:]
+    return [
+        "DIR" if i and arguments[i - 1] in ("--data-dir", "--out") else argument for i, argument in enumerate(arguments)
+    ]
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    app = typer.Typer(add_completion=False)
+    app.command()(BenchmarkOptions)
+    try:
+        options = app(standalone_mode=False)
+    except typer.exceptions.TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        return 2
+    if not isinstance(options, BenchmarkOptions):
+        return 0
+    options = dataclasses.replace(options, steps=options.steps or {"mnist": 100, "cartpole": 100_000}[options.task])
+    if options.row is not None:
+        print(json.dumps(ROWS[options.row][1](options)))
+        return 0
+    wanted = list(ROWS) if options.rows == "all" else options.rows.split(",")
+    if unknown := [name for name in wanted if name not in ROWS]:
+        print(f"error: --rows must be among {', '.join(ROWS)}, got {unknown[0]!r}", file=sys.stderr)
+        return 2
+    rows = {}
+    for name in wanted:
+        rows[name] = _measure(options, name)
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in rows[name].items())
+        print(f"{ROWS[name][0]}: {figures}", flush=True)
+    from experiments.records import environment
+
+    about = environment()
+    text = _markdown(options, rows, about)
+    print("\n" + text)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        record = {"command": ["benchmark.py", *_public_arguments()], "rows": rows, **about}
+        options.out.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        options.out.with_suffix(".md").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""How a command starts: which processes take part, and where compiled programs are kept."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import jax
+
+from jaxga import runtime
+
+
+class ProcessOptions(Protocol):
+    """The options that say which processes take part; see ``Options``."""
+
+    @property
+    def processes(self) -> str: ...
+    @property
+    def coordinator(self) -> str | None: ...
+    @property
+    def num_processes(self) -> int | None: ...
+    @property
+    def process_id(self) -> int | None: ...
+
+
+def join(options: ProcessOptions, command: list[str], is_heavy: bool) -> None:
+    """Join the run's other processes, on other hosts or started here with the same command."""
+    if options.coordinator is not None:
+        runtime.distributed(options.coordinator, options.num_processes, options.process_id)
+        return
+    if options.processes != "auto":
+        num_processes = int(options.processes)
+    else:
+        num_processes = runtime.num_cores() if is_heavy and runtime.runs_on_cpu() else 1
+    if num_processes > 1:
+        runtime.start_workers(command, num_processes)
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between runs, in the user's cache folder or ``JAX_COMPILATION_CACHE_DIR``."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "jaxga" / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
