@@ -19,6 +19,7 @@ from typer.exceptions import Exit, TyperException
 
 from experiments import folder, records, screen
 from experiments.options import Options
+from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
 from experiments.start import join, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
@@ -193,12 +194,14 @@ def _evolve(
             "seconds": seconds,
         }
         records.write_json(path / "result.json", result)
-        _draw(path, task, options)
-        seconds["plots"] = time.perf_counter() - mark
+        left_out = write_outputs(path)
+        seconds["report"] = time.perf_counter() - mark
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         screen.print_times(console, seconds)
         if status == "interrupted" or reason:
             console.print(f"\n[bold]Ended early[/bold] after generation {done}: {reason or 'Ctrl-C'}")
+        for line in left_out:
+            console.print(line, soft_wrap=True)
         screen.print_files(console, path)
         return 130 if interrupt.asked else 0
 
@@ -220,18 +223,6 @@ def _print_plan(console: Console, options: Options, task: Task, data: dict[str, 
     processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""
     plan.add_row("device", f"{jax.device_count()} x {jax.devices()[0].device_kind}{processes}, seed {options.seed}")
     console.print(plan)
-
-
-def _draw(folder: Path, task: Task, options: Options) -> None:
-    import pandas as pd
-
-    from experiments import plots
-
-    table = pd.read_csv(folder / "history.csv")
-    columns = {name: table[name].to_numpy() for name in table}
-    title = f"{options.task}, {options.algorithm}, {options.pop} members x {options.generations} generations"
-    plots.convergence(folder / "convergence.png", columns, task.objective, title)
-    plots.search_space(folder / "search_space.png", columns, task.space, task.objective, title)
 
 
 def _fail(message: str) -> int:
