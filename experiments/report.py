@@ -64,7 +64,7 @@ def _house_style(figure: go.Figure) -> None:
     figure.update_layout(
         template="plotly_white",
         font={"family": "system-ui, sans-serif", "size": 12, "color": "#1d2433"},
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
+        margin={"l": figure.layout.margin.l or 60, "r": 20, "t": 36 if figure.layout.title.text else 12, "b": 50},
         height=figure.layout.height or 360,
         width=None,
         autosize=True,
@@ -442,7 +442,12 @@ _PAGE = """<!doctype html>
 <body><main><h1>{title}</h1>
 {summary}
 {sections}
-</main></body>
+</main>
+<script>
+// A figure is drawn before its neighbour is there to share the row with.
+addEventListener("load", () => document.querySelectorAll(".js-plotly-plot").forEach((p) => Plotly.Plots.resize(p)));
+</script>
+</body>
 </html>
 """
 
