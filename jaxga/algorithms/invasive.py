@@ -1,7 +1,7 @@
 """The genetic algorithm joined by an invasive species: settings that a model of the loss predicts to be good."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -290,8 +290,7 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    model: Surrogate = factory(space, num_points=archive_size)
-    return model
+    return cast(Surrogate, factory(space, num_points=archive_size))
 
 
 def _no_model() -> Surrogate:
