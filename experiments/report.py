@@ -456,9 +456,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1 or given[0] in ("-h", "--help"):
-        print(
-            "usage: python experiments/report.py DIR\nWrites report.html, figures, history.parquet into DIR."
-        )
+        print("usage: python experiments/report.py DIR\nWrites report.html, figures, history.parquet into DIR.")
         return 0 if given and given[0] in ("-h", "--help") else 2
     from experiments.outputs import write_outputs
 
