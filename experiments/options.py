@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from experiments.catalogue import OPTIONS, TASKS, Entry
+from experiments.stopping import Rules
 from jaxga.algorithms import ALGORITHMS
 from jaxga.base import Algorithm
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
-_SEARCH, _TRAINING, _RUN = "Search", "Training", "Run"
+_SEARCH, _TRAINING, _RUN, _STOP = "Search", "Training", "Run", "Stop early"
 _TASK_DEFAULT = "the task's own"
 _OWN = "the algorithm's own"
 
@@ -120,6 +122,15 @@ class Options:
         Path | None,
         Option(rich_help_panel=_RUN, show_default="runs/TASK-DATE", help="Folder to write; new or empty."),
     ] = None
+    resume: Annotated[
+        Path | None,
+        Option(
+            rich_help_panel=_RUN,
+            show_default=False,
+            metavar="DIR",
+            help="Go on with the run in DIR; its options hold, --generations may be raised.",
+        ),
+    ] = None
     chunk: Annotated[
         int | None,
         Option(
@@ -147,6 +158,21 @@ class Options:
     ] = None
     process_id: Annotated[
         int | None, Option(min=0, rich_help_panel=_RUN, show_default=False, help="With --coordinator: which, from 0.")
+    ] = None
+    target: Annotated[
+        float | None, Option(rich_help_panel=_STOP, show_default=False, help="A best value that is good enough.")
+    ] = None
+    patience: Annotated[
+        int | None,
+        Option(min=1, rich_help_panel=_STOP, show_default=False, help="Generations in a row without a better value."),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        Option(min=0, rich_help_panel=_STOP, show_default=False, help="Seconds; the generation they pass in is ended."),
+    ] = None
+    max_evaluations: Annotated[
+        int | None,
+        Option(min=1, rich_help_panel=_STOP, show_default=False, help="Trainings: members x replicates, never more."),
     ] = None
     quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only.")] = False
     dry_run: Annotated[bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop.")] = False
@@ -186,8 +212,29 @@ class Options:
             "replicates": entry.replicates,
             "fresh": entry.fresh,
         }
+        if self.target is not None and not math.isfinite(self.target):
+            raise ValueError(f"--target must be a finite number, got {self.target}")
+        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
+            raise ValueError(f"--max-seconds must be above 0, got {self.max_seconds}")
+        if self.resume is not None and self.out not in (None, self.resume):
+            raise ValueError(f"--out does not go with --resume, which writes to {self.resume}; got {self.out}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return dataclasses.replace(self, **missing)
+        resolved = dataclasses.replace(self, **missing)
+        _ = resolved.num_generations
+        return resolved
+
+    @property
+    def num_generations(self) -> int:
+        """How many there will be at most; of resolved options."""
+        assert self.generations is not None
+        assert self.pop is not None
+        assert self.replicates is not None
+        return self.rules.num_generations(self.generations, self.pop * self.replicates)
+
+    @property
+    def rules(self) -> Rules:
+        """The stop rules."""
+        return Rules(self.target, self.patience, self.max_seconds, self.max_evaluations)
 
     def make_algorithm(self, space: SearchSpace) -> Algorithm:
         """The algorithm on this space; of resolved options."""

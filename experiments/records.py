@@ -1,12 +1,15 @@
-"""What a run writes while it goes on: config.json and history.csv."""
+"""What a run writes while it goes on: history.csv and events.jsonl."""
 
+import contextlib
 import csv
+import errno
+import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,29 +17,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxga.base import Objective
+from jaxga.base import Objective, Species
 from jaxga.history import to_columns
 from jaxga.run import Generation
 from jaxga.space import SearchSpace
 
 _PACKAGES = ("jaxga", "jax", "jaxlib", "flax", "optax", "numpy", "gymnax", "evosax")
-
-
-def new_folder(path: Path) -> Path:
-    """Create ``path``, or take it where it is an empty folder.
-
-    Raises ``ValueError`` where something is in it already or it cannot be written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise ValueError(f"--out {path} is not empty: name a new folder")
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"--out {path} cannot be written: {error.strerror}") from None
-    return path
 
 
 def environment() -> dict[str, Any]:
@@ -78,46 +64,128 @@ def _git_commit() -> str | None:
         return None
 
 
-def write_config(folder: Path, *, options: dict[str, Any], space: SearchSpace, data: dict[str, Any]) -> None:
-    """``config.json``: everything needed to repeat the run."""
-    config = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "options": options,
-        "space": {name: repr(dimension) for name, dimension in space.items},
-        "data": data,
-        **environment(),
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    try:
+        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from None
+
+
+class Log:
+    """A file that is only appended to, and that never ends in half a record.
+
+    Args:
+        path: the file; made where it is missing.
+        size: keep so many bytes of it, the rest is cut off.
+
+    Raises ``OSError`` naming the file where it cannot be written, or is no longer where it was.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self.path = path
+        self.size = size
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._sha = hashlib.sha256()
+        os.ftruncate(self._file, size)
+        while block := os.read(self._file, 1 << 20):
+            self._sha.update(block)
+
+    def append(self, text: str) -> None:
+        data = text.encode()
+        try:
+            here = os.stat(self.path)
+            if not os.path.samestat(here, os.fstat(self._file)):
+                raise FileNotFoundError(errno.ENOENT, "the file was replaced")
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):  # what is whole stays readable
+                os.ftruncate(self._file, self.size)
+            raise OSError(error.errno, f"{self.path} cannot be written: {error.strerror}") from None
+        self.size += len(data)
+        self._sha.update(data)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Its size and SHA-256: what a checkpoint says of it."""
+        return {"size": self.size, "sha256": self._sha.hexdigest()}
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def starts_as(path: Path, notes: dict[str, Any]) -> bool:
+    """Whether a file still begins with what its :attr:`Log.notes` say."""
+    sha, left = hashlib.sha256(), notes["size"]
+    try:
+        with open(path, "rb") as file:
+            while left and (block := file.read(min(left, 1 << 20))):
+                sha.update(block)
+                left -= len(block)
+    except OSError:
+        return False
+    return left == 0 and sha.hexdigest() == notes["sha256"]
 
 
 class HistoryFile:
     """``history.csv``: one row a member, written through after every generation.
 
-    A metric that is a curve is a JSON list in its cell.
+    A metric that is a curve is a JSON list in its cell. The file is a function of the configuration alone, so that
+    two runs of one configuration are equal byte for byte.
+
+    Args:
+        run: the run's name, the first column.
+        log: where to append.
     """
 
-    def __init__(self, folder: Path, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
-        self.path = folder / "history.csv"
+    def __init__(self, log: Log, run: str, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
+        self._log = log
+        self._run = run
         self._about = (space, objective, num_replicates)
-        self._file = open(self.path, "x", newline="", encoding="utf-8")  # noqa: SIM115 - closed on exit
-        self._writer = csv.writer(self._file)
-        self._has_header = False
 
     def write(self, generation: Generation) -> None:
         columns = to_columns(generation.record, *self._about)
-        if not self._has_header:
-            self._writer.writerow(columns)
-            self._has_header = True
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        if not self._log.size:
+            writer.writerow(["run", *columns])
         cells = [_cells(column) for column in columns.values()]
-        self._writer.writerows(zip(*cells, strict=True))
-        self._file.flush()
+        writer.writerows((self._run, *row) for row in zip(*cells, strict=True))
+        self._log.append(text.getvalue())
 
-    def __enter__(self) -> "HistoryFile":
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
+class Events:
+    """``events.jsonl``: what happened when, one JSON object a line; a line a generation with its seconds."""
+
+    def __init__(self, log: Log, objective: Objective) -> None:
+        self._log = log
+        self._sign = objective.sign
+
+    def add(self, event: str, **about: Any) -> None:
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._log.append(json.dumps({"time": when, "event": event, **about}) + "\n")
+
+    def write(self, generation: Generation) -> None:
+        record = generation.record
+        value = self._sign * np.where(np.isfinite(record.loss), record.loss, np.nan).astype(float)
+        self.add(
+            "generation",
+            generation=int(record.generation),
+            seconds=round(generation.seconds, 6),
+            compile_seconds=round(generation.compile_seconds, 6),
+            best=_finite(self._sign * float(record.info.best_loss)),
+            mean=_finite(np.nanmean(value)) if np.isfinite(value).any() else None,
+            failed=int(record.num_failed),
+            species={s.name.lower(): int((record.info.species == s).sum()) for s in Species},
+        )
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None  # JSON has no infinity
 
 
 def _cells(column: np.ndarray) -> Any:

@@ -7,6 +7,7 @@ runtime.configure()  # before JAX starts its CPU client
 from jaxga.algorithms import ALGORITHMS, ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task  # noqa: E402
 from jaxga.run import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
+from jaxga.saved import SavedRun, load  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LogUniform",
     "Objective",
     "Result",
+    "SavedRun",
     "SearchSpace",
     "Species",
     "Surrogate",
@@ -29,6 +31,7 @@ __all__ = [
     "Uniform",
     "ga",
     "invasive_ga",
+    "load",
     "maximize",
     "minimize",
     "optimize",

@@ -11,7 +11,8 @@ from jaxga.base import Objective, Species
 from jaxga.evolution import Record
 from jaxga.space import SearchSpace
 
-_RESERVED = ("generation", "member", "species", "parent_a", "parent_b", "value", "spread", "replicates", "predicted")
+_RESERVED = ("run", "generation", "member", "species", "parent_a", "parent_b")
+_RESERVED += ("value", "spread", "replicates", "predicted", "seconds")
 
 
 def check_names(space: SearchSpace) -> None:
@@ -72,6 +73,10 @@ class History:
     def append(self, record: Record) -> None:
         """Add one generation, its arrays on the host."""
         self._generations.append(to_columns(record, self.space, self.objective, self.num_replicates))
+
+    def extend(self, columns: dict[str, Any]) -> None:
+        """Add rows that :meth:`columns` gave."""
+        self._generations.append(columns)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:

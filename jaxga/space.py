@@ -18,10 +18,12 @@ from jax import Array
 _MAX_LEVELS = 2**22
 _MAX_LOG_INTEGER = 100_000
 
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
 
 def _bound(owner: object, field: str, value: Any) -> float:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or abs(value) > 3.4e38:
+    if not is_number or not math.isfinite(value) or abs(value) > _MAX_FLOAT32:
         raise ValueError(f"{type(owner).__name__}: {field} must be a finite number, got {value!r}")
     return float(value)
 
@@ -59,7 +61,7 @@ class Uniform:
 
     def __post_init__(self) -> None:
         _ordered(self, self.low, self.high)
-        if not np.isfinite(np.float32(self.high) - np.float32(self.low)):
+        if self.high - self.low > _MAX_FLOAT32:
             raise ValueError(f"Uniform: high - low must fit float32, got low={self.low!r}, high={self.high!r}")
 
     @property

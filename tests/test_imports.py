@@ -19,6 +19,7 @@ ALLOWED = {
     "history": {"base", "space", "evolution"},
     "run": {"algorithms", "base", "evaluate", "evolution", "history", "runtime", "space"},
     "checkpoint": {"base", "evolution"},
+    "saved": {"base", "history", "space"},
 }
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
 

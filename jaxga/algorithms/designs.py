@@ -1,8 +1,18 @@
-"""Space-filling designs."""
+"""Space-filling designs, and the searches that evaluate nothing else."""
+
+import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.random import SamplingState, sampling
+from jaxga.base import Algorithm
+from jaxga.space import SearchSpace
+
+_SOBOL_BITS = 24
 
 
 def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: int = 1) -> Array:
@@ -24,3 +34,124 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
 
     samples = latin_hypercube_sample(key, num, num_genes, num_tries)
     return samples[jnp.argmax(jax.vmap(nearest)(samples))]
+
+
+def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
+    """Every generation is a Latin hypercube of its own: each gene's range is covered evenly.
+
+    Args:
+        space: the search space.
+        population_size: P, at least 1.
+
+    Source: M. D. McKay, R. J. Beckman, W. J. Conover, as above, 1979.
+    """
+    check_count("population_size", population_size, 1)
+
+    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
+        return space.snap(latin_hypercube_sample(key, population_size, space.size)[0]), state
+
+    return sampling(space, population_size, ask)
+
+
+def sobol_search(space: SearchSpace, *, population_size: int, seed: int = 0) -> Algorithm:
+    """The generations walk along one Sobol sequence, shifted by a random vector that ``seed`` sets.
+
+    Args:
+        space: the search space.
+        population_size: P, at least 1.
+        seed: of the shift.
+
+    Source: I. M. Sobol, "On the distribution of points in a cube", 1967; the shift: R. Cranley, T. N. L. Patterson,
+    "Randomization of number theoretic methods for multiple integration", 1976.
+    """
+    check_count("population_size", population_size, 1)
+    directions = jnp.asarray(_sobol_directions(space.size))
+    shift = jax.random.uniform(jax.random.key(seed), (space.size,))
+
+    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
+        del key
+        # Point 0 is a corner of the cube and is left out.
+        place = (1 + state.generation * population_size + jnp.arange(population_size)).astype(jnp.uint32)
+        gray = place ^ (place >> 1)
+        bits = ((gray[:, None] >> jnp.arange(_SOBOL_BITS, dtype=jnp.uint32)) & 1).astype(bool)
+        chosen = jnp.where(bits[:, :, None], directions[None], jnp.uint32(0))
+        integer = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_xor, (1,))
+        return space.snap(jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + shift, 1.0)), state
+
+    return sampling(space, population_size, ask)
+
+
+def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | None = None) -> Algorithm:
+    """A full grid, one population after another; after its last point it starts again.
+
+    A discrete gene has all its levels, at most ``num_levels`` of them, evenly chosen.
+
+    Args:
+        space: the search space.
+        population_size: P, at least 1.
+        num_levels: values of a continuous gene, at least 2; default: as many as make a grid of about 1,000 points.
+
+    Raises ``ValueError`` where the grid would have more than 2^30 points.
+    """
+    check_count("population_size", population_size, 1)
+    if num_levels is None:
+        num_levels = max(2, round(1000 ** (1.0 / space.size)))
+    check_count("num_levels", num_levels, 2)
+    counts = [min(int(n), num_levels) if n else num_levels for n in space.num_levels]
+    if math.prod(counts) > 2**30:
+        raise ValueError(f"num_levels must give at most 2**30 grid points, got {num_levels} for {space.size} genes")
+    strides = np.cumprod([1, *counts[:-1]]).astype(np.int32)
+    total = math.prod(counts)
+
+    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
+        del key
+        place = (state.generation * population_size + jnp.arange(population_size)) % total
+        level = (place[:, None] // strides) % jnp.array(counts)
+        # A continuous gene reaches both ends; a discrete one the middles of evenly chosen levels.
+        ends = level / (jnp.array(counts) - 1.0)
+        middles = (level + 0.5) / jnp.array(counts)
+        return space.snap(jnp.where(jnp.asarray(space.is_discrete), middles, ends)), state
+
+    return sampling(space, population_size, ask)
+
+
+def _sobol_directions(num_genes: int) -> np.ndarray:
+    """u32[bits, D]: direction numbers from the first primitive polynomials over two elements, odd starts."""
+    table = np.zeros((_SOBOL_BITS, num_genes), np.uint32)
+    table[:, 0] = [1 << (_SOBOL_BITS - 1 - i) for i in range(_SOBOL_BITS)]
+    starts = np.random.default_rng(659)
+    for gene, (degree, polynomial) in enumerate(_primitive_polynomials(num_genes - 1), start=1):
+        # Any odd m_i below 2^i is allowed; the first is 1.
+        m = [1] + [int(2 * starts.integers(0, 2**i) + 1) for i in range(1, degree)]
+        for i in range(degree, _SOBOL_BITS):
+            new = m[i - degree] ^ (m[i - degree] << degree)
+            for k in range(1, degree):
+                if (polynomial >> (degree - k)) & 1:
+                    new ^= m[i - k] << k
+            m.append(new)
+        table[:, gene] = [m[i] << (_SOBOL_BITS - 1 - i) for i in range(_SOBOL_BITS)]
+    return table
+
+
+def _primitive_polynomials(num: int) -> list[tuple[int, int]]:
+    """The first ``num`` primitive polynomials over two elements, as (degree, bits)."""
+    found: list[tuple[int, int]] = []
+    degree = 1
+    while len(found) < num:
+        for polynomial in range((1 << degree) | 1, 1 << (degree + 1), 2):
+            if len(found) < num and _is_primitive(degree, polynomial):
+                found.append((degree, polynomial))
+        degree += 1
+    return found
+
+
+def _is_primitive(degree: int, polynomial: int) -> bool:
+    """Whether x has the order 2^degree - 1 modulo the polynomial."""
+    element = 1
+    for power in range(1, 1 << degree):
+        element <<= 1
+        if element >> degree:
+            element ^= polynomial
+        if element == 1:
+            return power == (1 << degree) - 1
+    return False

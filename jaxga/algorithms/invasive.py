@@ -1,7 +1,7 @@
 """The genetic algorithm joined by an invasive species: settings that a model of the loss predicts to be good."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -216,7 +216,11 @@ def invasive_ga(
         genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
         species = jnp.where(last, Species.SURVIVOR, species)
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
-        return genomes, state._replace(species=species, parents=lineage)
+        predicted = state.predicted
+        if has_model:
+            mean, _ = model.predict(state.params, genomes)
+            predicted = _as_loss(state.archive, _target(state.archive, state.noisy), mean)
+        return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         return jax.lax.cond(
@@ -233,7 +237,7 @@ def invasive_ga(
         number = state.generation * population_size + jnp.arange(population_size, dtype=jnp.int32)
         archive = insert(state.archive, genomes, loss, number)
 
-        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(archive))
+        target = _target(archive, is_noisy)
         params, mean = state.params, state.mean
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
@@ -290,8 +294,7 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    model: Surrogate = factory(space, num_points=archive_size)
-    return model
+    return cast(Surrogate, factory(space, num_points=archive_size))
 
 
 def _no_model() -> Surrogate:
@@ -304,6 +307,11 @@ def _standardised(target: Array, valid: Array) -> Array:
     mean = jnp.sum(jnp.where(valid, target, 0.0)) / count
     centred = jnp.where(valid, target - mean, 0.0)
     return centred / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(centred)) / count), 1e-12)
+
+
+def _target(archive: Archive, noisy: Array) -> Array:
+    """f32[A]: what the model is fitted to."""
+    return jnp.where(noisy, _normal_score(archive), _winsorised(archive))
 
 
 def _winsorised(archive: Archive) -> Array:

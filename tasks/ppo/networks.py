@@ -8,7 +8,7 @@ Policy Optimization", 2022.
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,49 +30,46 @@ def init(key: Array, observation_shape: tuple[int, ...], num_means: int, num_log
         params["filters_bias"] = jnp.zeros((2, _NUM_FILTERS))
         num_features = (height - 2) * (width - 2) * _NUM_FILTERS
     orthogonal = jax.nn.initializers.orthogonal
+    # The critic's head is as wide as the actor's, so that both are one product; only its first row is used.
+    weights = jnp.zeros((2, num_means, hidden_size))
+    weights = weights.at[0].set(orthogonal(0.01)(key_policy, (num_means, hidden_size)))
+    weights = weights.at[1, 0].set(orthogonal(1.0)(key_value, (1, hidden_size))[0])
     return params | {
         "first": _pair(key_first, num_features, hidden_size),
         "first_bias": jnp.zeros((2, hidden_size)),
         "second": _pair(key_second, hidden_size, hidden_size),
         "second_bias": jnp.zeros((2, hidden_size)),
-        "policy": orthogonal(0.01)(key_policy, (hidden_size, num_means)),
-        "policy_bias": jnp.zeros(num_means),
+        "heads": weights,
+        "heads_bias": jnp.zeros((2, num_means)),
         "log_stds": jnp.zeros(num_log_stds),
-        "value": orthogonal(1.0)(key_value, (hidden_size, 1)),
-        "value_bias": jnp.zeros(1),
     }
 
 
 def policy_and_value(params: Params, observations: Array) -> tuple[Array, Array]:
-    """Observations f32[N, ...] to the policy's outputs f32[N, A] and values f32[N]."""
-    actor, critic = jax.vmap(_tower, in_axes=(0, None))(_towers(params), observations)
-    return _outputs(params, actor), _value(params, critic)
-
-
-def actor_of(params: Params) -> Params:
-    """The actor's half of the weights: taken once before a rollout, which needs no value."""
-    heads = {name: params[name] for name in ("policy", "policy_bias", "log_stds")}
-    return jax.tree.map(lambda leaf: leaf[0], _towers(params)) | heads
+    """Observations f32[N, ...] to the policy's outputs f32[O, N] and values f32[N]."""
+    outputs = _towers(params, observations)
+    return _with_log_stds(params, outputs[0]), outputs[1, 0]
 
 
 def policy(actor: Params, observations: Array) -> Array:
-    """Observations f32[N, ...] to the policy's outputs f32[N, A]."""
-    return _outputs(actor, _tower(actor, observations))
+    """Observations f32[N, ...] to the policy's outputs f32[O, N], by the :func:`half` that is the actor."""
+    return _with_log_stds(actor, _towers(actor, observations)[0])
 
 
-def value(params: Params, observations: Array) -> Array:
-    """Observations f32[N, ...] to values f32[N], by the critic alone."""
-    return _value(params, _tower(jax.tree.map(lambda leaf: leaf[1], _towers(params)), observations))
+def value(critic: Params, observations: Array) -> Array:
+    """Observations f32[N, ...] to values f32[N], by the :func:`half` that is the critic."""
+    return _towers(critic, observations)[0, 0]
 
 
-def _value(params: Params, hidden: Array) -> Array:
-    return (product(hidden, params["value"]) + params["value_bias"])[:, 0]
+def half(params: Params, which: Literal["actor", "critic"]) -> Params:
+    """One of the two networks: a rollout needs no value, and a bootstrap no policy."""
+    index = ("actor", "critic").index(which)
+    return {name: leaf if name == "log_stds" else leaf[index : index + 1] for name, leaf in params.items()}
 
 
-def _outputs(params: Params, hidden: Array) -> Array:
-    means = product(hidden, params["policy"]) + params["policy_bias"]
-    log_stds = jnp.broadcast_to(params["log_stds"], (*means.shape[:-1], params["log_stds"].size))
-    return jnp.concatenate([means, log_stds], axis=-1)
+def _with_log_stds(params: Params, means: Array) -> Array:
+    log_stds = params["log_stds"][:, None]
+    return jnp.concatenate([means, jnp.broadcast_to(log_stds, (log_stds.shape[0], means.shape[1]))])
 
 
 def _pair(key: Array, num_inputs: int, num_outputs: int) -> Array:
@@ -80,18 +77,19 @@ def _pair(key: Array, num_inputs: int, num_outputs: int) -> Array:
     return jax.vmap(lambda k: jax.nn.initializers.orthogonal(math.sqrt(2))(k, (num_inputs, num_outputs)))(keys)
 
 
-def _towers(params: Params) -> Params:
-    names = ("filters", "filters_bias", "first", "first_bias", "second", "second_bias")
-    return {name: params[name] for name in names if name in params}
-
-
-def _tower(tower: Params, observations: Array) -> Array:
+def _towers(params: Params, observations: Array) -> Array:
+    """Observations f32[N, ...] to the outputs f32[H, num_means, N] of the H networks in ``params``."""
     features = observations
-    if "filters" in tower:
-        filtered = jax.nn.relu(_patches(observations) @ tower["filters"] + tower["filters_bias"])
-        features = filtered.reshape(filtered.shape[0], -1)
-    hidden = tanh(product(features, tower["first"]) + tower["first_bias"])
-    return tanh(product(hidden, tower["second"]) + tower["second_bias"])
+    if "filters" in params:
+        features = _patches(observations)
+        features = jnp.broadcast_to(features, (params["filters"].shape[0], *features.shape))
+        filtered = jax.vmap(jnp.matmul)(features, params["filters"]) + params["filters_bias"][:, None, None, None]
+        features = jax.nn.relu(filtered).reshape(*filtered.shape[:2], -1)
+    else:
+        features = jnp.broadcast_to(features, (params["first"].shape[0], *features.shape))
+    hidden = tanh(features @ params["first"] + params["first_bias"][:, None])
+    hidden = tanh(hidden @ params["second"] + params["second_bias"][:, None])
+    return heads(hidden, params["heads"]) + params["heads_bias"][:, :, None]
 
 
 @jax.custom_jvp
@@ -113,26 +111,23 @@ def _tanh_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 
 
 @jax.custom_vjp
-def product(rows: Array, weights: Array) -> Array:
-    """``rows @ weights``, f32[N, I] and f32[I, O]; what has a short inner size is fused with what follows it.
+def heads(hidden: Array, weights: Array) -> Array:
+    """Hidden layers f32[H, N, K] through weights f32[H, O, K] to outputs f32[H, O, N].
 
-    Few features make the first layer such a product, and few actions the gradient through the heads.
+    By outputs, not by rows: what the losses compute runs along the rows, of which there are many, and
+    the gradient of the weights is a plain product. That of the hidden layer has so short an inner
+    size that it is written out, for XLA to fuse with the derivative that it is multiplied by.
     """
-    return _product(rows, weights)
+    return jnp.einsum("hnk,hok->hon", hidden, weights)
 
 
-def _product(rows: Array, weights: Array) -> Array:
-    if weights.shape[0] > 8:
-        return rows @ weights
-    return sum((rows[:, i, None] * weights[i] for i in range(1, weights.shape[0])), rows[:, :1] * weights[0])
+def _heads_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    hidden, weights = saved
+    terms = [gradient[:, i, :, None] * weights[:, i, None] for i in range(weights.shape[1])]
+    return sum(terms[1:], terms[0]), gradient @ hidden
 
 
-def _product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    rows, weights = saved
-    return _product(gradient, weights.T), rows.T @ gradient
-
-
-product.defvjp(lambda rows, weights: (_product(rows, weights), (rows, weights)), _product_backward)
+heads.defvjp(lambda hidden, weights: (heads(hidden, weights), (hidden, weights)), _heads_backward)
 
 
 def _patches(images: Array) -> Array:

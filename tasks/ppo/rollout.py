@@ -88,7 +88,7 @@ def collect(
     gamma: Array | float,
     length: int,
 ) -> tuple[Actors, Rollout]:
-    """``length`` steps of every environment; ``policy`` gives outputs f32[E, O] of observations f32[E, ...].
+    """``length`` steps of every environment; ``policy`` gives outputs f32[O, E] of observations f32[E, ...].
 
     All that is random is drawn before the first step: the noise of the actions, and for every step
     the state to go on from should the episode end there.
@@ -96,21 +96,21 @@ def collect(
     num_envs = actors.episode_return.shape[0]
     key_noise, key_fresh, key_step = jax.random.split(key, 3)
     shape = (length, num_envs)
-    noise = distribution.noise(key_noise, shape)
+    noise = distribution.noise(key_noise, (length, distribution.num_means, num_envs))
     fresh = jax.vmap(jax.vmap(environment.reset))(jax.random.split(key_fresh, shape))
     keys_step = jax.random.split(key_step, shape)
 
     def advance(actors: Actors, drawn: Any) -> tuple[Actors, Rollout]:
         noise, fresh, keys = drawn
         action = distribution.sample(policy(actors.observation), noise)
-        transition = jax.vmap(environment.step)(keys, actors.state, jax.vmap(distribution.to_environment)(action))
+        transition = jax.vmap(environment.step)(keys, actors.state, jax.vmap(distribution.to_environment, 1)(action))
         done = transition.terminated | transition.truncated
         observation, state = jax.vmap(reset_where_done)(transition, fresh)
         episode_return = actors.episode_return + transition.reward
         discounted_return = actors.discounted_return * gamma + transition.reward
         rollout = Rollout(
             observation=actors.observation,
-            action=action,
+            action=action.T,
             reward=transition.reward,
             next_observation=transition.observation,
             terminated=transition.terminated,
@@ -163,7 +163,7 @@ def greedy_returns(
     def advance(carry: tuple[Array, Any, Array, Array], keys: Array) -> tuple[tuple[Array, Any, Array, Array], None]:
         observation, state, total, alive = carry
         action = distribution.sample(policy(observation), 0.0)
-        step = jax.vmap(environment.step)(keys, state, jax.vmap(distribution.to_environment)(action))
+        step = jax.vmap(environment.step)(keys, state, jax.vmap(distribution.to_environment, 1)(action))
         total = total + jnp.where(alive, step.reward, 0.0)
         return (step.observation, step.state, total, alive & ~(step.terminated | step.truncated)), None
 

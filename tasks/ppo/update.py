@@ -81,7 +81,7 @@ def loss(
 ) -> Array:
     """PPO's loss of the networks that ``apply`` runs: policy, value, entropy."""
     outputs, value = apply(batch.observation)
-    log_prob = distribution.log_prob(outputs, batch.action)
+    log_prob = distribution.log_prob(outputs, batch.action.T)
     return (
         policy_loss(log_prob, batch.log_prob, batch.advantage, hyper.clip_range)
         + hyper.value_coefficient * value_loss(value, batch.value, batch.target, hyper.value_clip_range)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-NUM_MEMBERS, CHUNK, NUM_ENVS, ROLLOUT, NUM_UPDATES = 64, 8, 4, 128, 40
+NUM_MEMBERS, CHUNK, NUM_ENVS, ROLLOUT, NUM_UPDATES = 32, 8, 4, 128, 20
 
 
 def network(params, x):

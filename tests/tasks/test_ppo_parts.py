@@ -81,18 +81,17 @@ def test_adam_is_optaxs():
 @pytest.mark.parametrize("num_actions", [2, 5])
 def test_categorical_is_numpys(num_actions):
     family = distributions.categorical(num_actions)
-    logits = jnp.asarray(RNG.normal(size=num_actions), jnp.float32)
-    probs = np.exp(logits) / np.exp(logits).sum()
-    samples = family.sample(logits, family.noise(jax.random.key(0), (20_000,)))[:, 0]
+    logits = jnp.asarray(RNG.normal(size=(num_actions, 1)), jnp.float32)
+    probs = np.exp(logits[:, 0]) / np.exp(logits).sum()
+    samples = family.sample(logits, family.noise(jax.random.key(0), (num_actions, 20_000)))[0]
     frequencies = np.bincount(np.asarray(samples, int), minlength=num_actions) / 20_000
     # Five standard deviations of a frequency of 20,000 draws.
     np.testing.assert_array_less(abs(frequencies - probs), 5 * np.sqrt(0.25 / 20_000))
-    assert family.sample(logits, 0.0)[0] == np.argmax(logits)
+    assert family.sample(logits, 0.0) == np.argmax(logits)
     for action in range(num_actions):
-        np.testing.assert_allclose(
-            family.log_prob(logits, jnp.array([float(action)])), np.log(probs[action]), rtol=1e-5
-        )
-    np.testing.assert_allclose(family.entropy(logits), -(probs * np.log(probs)).sum(), rtol=1e-5)
+        log_prob = family.log_prob(logits, jnp.array([[float(action)]]))
+        np.testing.assert_allclose(log_prob, np.log(probs[action : action + 1]), rtol=1e-5)
+    np.testing.assert_allclose(family.entropy(logits)[0], -(probs * np.log(probs)).sum(), rtol=1e-5)
 
 
 def test_normal_is_numpys():
@@ -103,9 +102,9 @@ def test_normal_is_numpys():
     np.testing.assert_allclose(family.log_prob(outputs, jnp.asarray(action)), np.log(density).sum(), rtol=1e-5)
     entropy = 0.5 * np.log(2 * np.pi * np.e * np.exp(2 * log_std)).sum()
     np.testing.assert_allclose(family.entropy(outputs), entropy, rtol=1e-5)
-    samples = family.sample(outputs, family.noise(jax.random.key(0), (20_000,)))
-    np.testing.assert_allclose(samples.mean(0), mean, atol=5 * 1.2 / np.sqrt(20_000))
-    np.testing.assert_allclose(samples.std(0), np.exp(log_std), rtol=5 / np.sqrt(2 * 20_000))
+    samples = family.sample(outputs[:, None], family.noise(jax.random.key(0), (2, 20_000)))
+    np.testing.assert_allclose(samples.mean(1), mean, atol=5 * 1.2 / np.sqrt(20_000))
+    np.testing.assert_allclose(samples.std(1), np.exp(log_std), rtol=5 / np.sqrt(2 * 20_000))
     np.testing.assert_allclose(family.to_environment(jnp.array([3.0, 0.0])), [2.0, 0.5])
 
 
@@ -118,22 +117,54 @@ def test_moments_are_numpys():
     np.testing.assert_allclose(moments.variance, batches.reshape(-1, 2).var(0), rtol=1e-5)
 
 
-def test_the_policy_is_the_actors_half():
-    params = networks.init(jax.random.key(0), (10, 10, 4), 3, 0, 16)
+def test_the_halves_are_actor_and_critic():
+    params = networks.init(jax.random.key(0), (10, 10, 4), 3, 2, 16)
     images = jnp.asarray(RNG.random((5, 10, 10, 4)), jnp.float32)
-    outputs = networks.policy_and_value(params, images)[0]
-    np.testing.assert_allclose(networks.policy(networks.actor_of(params), images), outputs, rtol=1e-5, atol=1e-6)
-    convolved = jax.lax.conv_general_dilated(
-        images,
-        params["filters"][0].reshape(3, 3, 4, 16),
-        (1, 1),
-        "VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    hidden = jax.nn.relu(convolved).reshape(5, -1)
-    for layer in ("first", "second"):
-        hidden = np.tanh(hidden @ params[layer][0])
-    np.testing.assert_allclose(outputs, hidden @ params["policy"], rtol=1e-3, atol=1e-5)
+    outputs, values = networks.policy_and_value(params, images)
+    assert outputs.shape == (5, 5)  # three means and two logarithms of standard deviations
+    actor, critic = networks.half(params, "actor"), networks.half(params, "critic")
+    np.testing.assert_allclose(networks.policy(actor, images), outputs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(networks.value(critic, images), values, rtol=1e-5, atol=1e-6)
+    for index, result in ((0, outputs[:3]), (1, values[None])):
+        filters = params["filters"][index].reshape(3, 3, 4, 16)
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        convolved = jax.lax.conv_general_dilated(images, filters, (1, 1), "VALID", dimension_numbers=dimensions)
+        hidden = jax.nn.relu(convolved).reshape(5, -1)
+        for layer in ("first", "second"):
+            hidden = np.tanh(hidden @ params[layer][index])
+        expected = (hidden @ params["heads"][index].T).T
+        np.testing.assert_allclose(result, expected[: len(result)], rtol=1e-3, atol=1e-4)
+
+
+def test_weights_start_orthogonal():
+    params = networks.init(jax.random.key(0), (4,), 2, 0, 64)
+    for tower in range(2):
+        np.testing.assert_allclose(params["first"][tower] @ params["first"][tower].T, 2 * np.eye(4), atol=1e-5)
+        np.testing.assert_allclose(params["second"][tower] @ params["second"][tower].T, 2 * np.eye(64), atol=1e-5)
+    np.testing.assert_allclose(params["heads"][0] @ params["heads"][0].T, 1e-4 * np.eye(2), atol=1e-8)
+    np.testing.assert_allclose(np.linalg.norm(params["heads"][1], axis=1), [1.0, 0.0], atol=1e-6)
+    assert not np.allclose(params["second"][0], params["second"][1])
+
+
+def test_the_tangent_is_numpys_to_1e_4():
+    x = np.linspace(-20, 20, 10_001, dtype=np.float32)
+    np.testing.assert_allclose(networks.tanh(jnp.asarray(x)), np.tanh(x), atol=1e-4)
+    slopes = jax.vmap(jax.grad(networks.tanh))(jnp.asarray(x))
+    np.testing.assert_allclose(slopes, 1 - np.tanh(x) ** 2, atol=2e-4)
+
+
+def test_the_heads_gradient_is_jaxs():
+    hidden = jnp.asarray(RNG.normal(size=(2, 7, 5)), jnp.float32)
+    weights = jnp.asarray(RNG.normal(size=(2, 3, 5)), jnp.float32)
+
+    def plain(hidden, weights):
+        return jnp.einsum("hnk,hok->hon", hidden, weights)
+
+    outputs, pullback = jax.vjp(networks.heads, hidden, weights)
+    expected, expected_pullback = jax.vjp(plain, hidden, weights)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5)
+    for ours, theirs in zip(pullback(jnp.cos(outputs)), expected_pullback(jnp.cos(outputs)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def some_batch(size, num_features=3):
@@ -240,7 +271,7 @@ def test_a_rollout_goes_on_from_a_fresh_state_and_keeps_the_last_observation():
 
 
 def push_right(observations):
-    return jnp.broadcast_to(jnp.array([-50.0, 50.0]), (*observations.shape[:-1], 2))
+    return jnp.broadcast_to(jnp.array([[-50.0], [50.0]]), (2, observations.shape[0]))
 
 
 def test_greedy_returns_count_one_episode_each():
@@ -251,7 +282,7 @@ def test_greedy_returns_count_one_episode_each():
     mountain = environments.make("MountainCar-v0")
 
     def stay(observations):
-        return jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (*observations.shape[:-1], 3))
+        return jnp.broadcast_to(jnp.array([[0.0], [1.0], [0.0]]), (3, observations.shape[0]))
 
     np.testing.assert_array_equal(
         greedy_returns(mountain, distributions.of(mountain), stay, jax.random.key(0), 2), [-200.0, -200.0]
@@ -264,7 +295,7 @@ def test_every_environment_steps_and_ends_at_its_limit(name):
     family = distributions.of(environment)
     observation, state = environment.reset(jax.random.key(0))
     assert observation.shape == environment.observation_shape
-    noise = family.noise(jax.random.key(1), ())
+    noise = family.noise(jax.random.key(1), (family.num_means,))
     action = family.sample(jnp.zeros(family.num_means + family.num_log_stds), noise)
     state = state.replace(time=environment.max_steps - 1)
     step = environment.step(jax.random.key(2), state, family.to_environment(action))

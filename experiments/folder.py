@@ -1,0 +1,208 @@
+"""A run's folder: one process at a time, what its configuration is, and how to go on from what is in it."""
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments import records
+from experiments.options import Options
+from jaxga import SearchSpace, Task
+from jaxga.checkpoint import Restored, restore
+from jaxga.evolution import State
+from jaxga.saved import describe
+
+# Options that change no figure of any generation: how long the run is, where it runs and what it tells whom.
+# Everything else makes another run. Settings of the stop rules stand beside --generations: they end the same
+# sequence of generations earlier or later.
+LENGTH = ("generations", "target", "patience", "max_seconds", "max_evaluations")
+OUTSIDE = (
+    "out",
+    "resume",
+    "quiet",
+    "dry_run",
+    "processes",
+    "coordinator",
+    "num_processes",
+    "process_id",
+    "data_dir",  # the data's own SHA-256 is compared
+    "tensorboard",
+    "wandb",
+    "mlflow",
+)
+
+
+class Lock:
+    """Holds a folder for this process, until it ends in whatever way.
+
+    Raises ``ValueError`` where another process holds it, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path, option: str) -> None:
+        try:
+            self._file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise ValueError(f"{option} {folder} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._file, 20).decode()
+            os.close(self._file)
+            raise ValueError(f"{option} {folder} is in use by another run (process {holder})") from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def new(path: Path) -> Lock:
+    """Create ``path``, or take it where it is an empty folder.
+
+    Raises ``ValueError`` where something is in it already, it cannot be written, or another process has it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {path} cannot be written: {error.strerror}") from None
+    lock = Lock(path, "--out")
+    if any(not entry.name.startswith(".") for entry in path.iterdir()):
+        lock.release()
+        raise ValueError(f"--out {path} is not empty: name a new folder, or go on with --resume {path}")
+    return lock
+
+
+def discard(path: Path) -> None:
+    """Remove a folder in which nothing was recorded."""
+    with suppress(OSError):
+        (path / ".lock").unlink()
+        path.rmdir()
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """``config.json`` of a run; ``ValueError`` where there is none that can be read."""
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config["options"], dict) or not isinstance(config["identity"], dict):
+            raise TypeError
+    except FileNotFoundError:
+        raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path / 'config.json'} cannot be read as a run's configuration") from None
+    return config
+
+
+def resumed_options(given: Options, named: Collection[str]) -> Options:
+    """The options of the run in ``given.resume``, with what may be changed taken from ``given``.
+
+    Args:
+        given: this command line.
+        named: the options that it names.
+
+    Raises ``ValueError`` where one of them would make another run.
+    """
+    assert given.resume is not None
+    config = read_config(given.resume)
+    stored = Options(**{k: Path(v) if k == "data_dir" and v else v for k, v in config["options"].items()})
+    differing = [
+        f"--{name.replace('_', '-')} {getattr(stored, name)} (now {getattr(given, name)})"
+        for name in sorted(named)
+        if name not in LENGTH + OUTSIDE and getattr(stored, name) != getattr(given, name)
+    ]
+    if differing:
+        raise ValueError(f"--resume {given.resume}: that run has {', '.join(differing)}; start a new one with --out")
+    assert stored.generations is not None
+    if given.generations is not None and given.generations < stored.generations:
+        raise ValueError(
+            f"--generations may only be raised on resume: {given.resume} has {stored.generations}, "
+            f"got {given.generations}"
+        )
+    kept = {name: getattr(stored, name) for name in vars(stored) if name not in OUTSIDE and name not in named}
+    return type(given)(**(vars(given) | kept | {"data_dir": given.data_dir or stored.data_dir, "out": given.resume}))
+
+
+def identity(options: Options, space: SearchSpace, data: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a run's figures are a function of."""
+    named = {name: value for name, value in options.as_dict().items() if name not in LENGTH + OUTSIDE}
+    return named | {
+        "search space": json.loads(json.dumps(describe(space))),
+        "data": data.get("sha256"),
+        "jaxga": records.environment()["versions"].get("jaxga"),
+    }
+
+
+def run_name(options: Options, identity: dict[str, Any]) -> str:
+    """The run's name: two runs of one configuration have the same."""
+    return f"{options.task}-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def check_identity(path: Path, now: dict[str, Any]) -> list[str]:
+    """Warnings, one line each, where the run in ``path`` would go on with other rounding.
+
+    Another search, other data or another version of jaxga (whose operators may draw otherwise) is refused by a
+    ``ValueError``. Another version of what computes, or another kind of device, gives the same search up
+    to rounding: a long run must survive an upgrade, so that is said and not refused.
+    """
+    config = read_config(path)
+    then = config["identity"]
+    differing = [f"{k} {then.get(k)} (now {now.get(k)})" for k in {**then, **now} if then.get(k) != now.get(k)]
+    if differing:
+        raise ValueError(f"--resume {path}: that run has {', '.join(differing)}")
+    environment = records.environment()
+    pairs = [(name, config["versions"].get(name), version) for name, version in environment["versions"].items()]
+    pairs += [("devices", sorted(set(config["devices"])), sorted(set(environment["devices"])))]
+    pairs += [("git commit", config.get("git_commit"), environment["git_commit"])]
+    return [
+        f"{name} was {old}, is now {new}: the same search, but not to the last bit"
+        for name, old, new in pairs
+        if old != new
+    ]
+
+
+def write_config(path: Path, options: Options, task: Task, data: dict[str, Any]) -> dict[str, Any]:
+    """``config.json``: everything needed to repeat the run, or to go on with it; gives its content."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if options.resume is None:
+        about = identity(options, task.space, data)
+        config = {"run": run_name(options, about), "created": now, "command": command}
+        config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
+        config |= {"space": describe(task.space), "objective": task.objective._asdict()}
+    else:
+        config = read_config(path)
+        config["options"] |= {name: options.as_dict()[name] for name in LENGTH}
+        config.setdefault("resumed", []).append({"time": now, "command": command})
+    records.write_json(path / "config.json", config)
+    return config
+
+
+class Start(NamedTuple):
+    """Where a run goes on: ``state`` None where it starts anew; ``notes`` are the checkpoint's."""
+
+    state: State | None
+    notes: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def restart(path: Path, like: State) -> Start:
+    """The newest usable checkpoint of the run in ``path``; changes nothing in it.
+
+    Raises ``ValueError`` where there are checkpoints and none can be used.
+    """
+
+    def refuse(notes: dict[str, Any]) -> str | None:
+        for name in ("history.csv", "events.jsonl"):
+            if not records.starts_as(path / name, notes[name]):
+                return f"{name} is not what it was when that was saved"
+        return None
+
+    found: Restored = restore(path / "checkpoints", like=like, refuse=refuse)
+    if found.state is None and found.unusable:
+        raise ValueError(f"--resume {path}: {'; '.join(found.unusable)}; nothing to go on from")
+    return Start(found.state, found.notes, found.unusable)

@@ -1,0 +1,105 @@
+"""A run's folder read back: what the report, the plots and the exports are made from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.folder import read_config
+from jaxga import Objective, SearchSpace
+from jaxga.saved import read_history, space_from
+
+
+@dataclass(frozen=True)
+class Table:
+    """Attributes:
+    config: ``config.json``.
+    result: ``result.json``, empty where the run did not come to its end.
+    events: the objects of ``events.jsonl``.
+    space, objective: what was searched, and for what.
+    columns: the members, of at most about ``max_rows``: every k-th generation, and each that bettered the best.
+    num_members: how many there are in all.
+    """
+
+    config: dict[str, Any]
+    result: dict[str, Any]
+    events: list[dict[str, Any]]
+    space: SearchSpace
+    objective: Objective
+    columns: dict[str, np.ndarray]
+    num_members: int
+
+    @property
+    def title(self) -> str:
+        """One line that says what was run."""
+        options = self.config["options"]
+        done = int(self.columns["generation"].max()) + 1
+        return f"{options['task']}, {options['algorithm']}, {options['pop']} members x {done} generations"
+
+
+def read_table(path: Path, max_rows: int = 100_000) -> Table:
+    """Read a run's folder; ``ValueError`` where it is none or nothing was recorded in it."""
+    config = read_config(path)
+    space, objective = space_from(config["space"]), Objective(**config["objective"])
+    stride = -(-config["options"]["pop"] * config["options"]["generations"] // max_rows)
+    parts: list[dict[str, np.ndarray]] = []
+    num_members, best = 0, np.inf
+    try:
+        for block in read_history(path / "history.csv", space):
+            generation, loss = block["generation"], objective.sign * block["value"]
+            numbers, starts = np.unique(generation, return_index=True)
+            num_members += len(generation)
+            keep = numbers % stride == 0
+            for i, rows in enumerate(np.split(loss, starts[1:])):
+                least = np.fmin.reduce(rows, initial=np.inf)
+                keep[i] |= least < best
+                best = min(best, least)
+            rows = np.isin(generation, numbers[keep])
+            parts.append({name: column[rows] for name, column in block.items()})
+    except OSError:
+        parts = []
+    if not parts:
+        raise ValueError(f"{path} has no recorded generation")
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    result = path / "result.json"
+    return Table(
+        config=config,
+        result=json.loads(result.read_text(encoding="utf-8")) if result.exists() else {},
+        events=read_events(path),
+        space=space,
+        objective=objective,
+        columns=columns,
+        num_members=num_members,
+    )
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of ``events.jsonl``."""
+    lines = (path / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def write_parquet(path: Path) -> Path:
+    """``history.parquet`` from ``history.csv``: the same rows, typed, and the seconds that each generation took.
+
+    Written a block of generations at a time, so that memory is bounded, and put in place when it is whole.
+    """
+    config = read_config(path)
+    seconds = {e["generation"]: e["seconds"] for e in read_events(path) if e["event"] == "generation"}
+    draft, writer = path / ".history.parquet", None
+    try:
+        for block in read_history(path / "history.csv", space_from(config["space"])):
+            block["seconds"] = np.array([seconds[g] for g in block["generation"].tolist()], np.float32)
+            arrays = {name: pa.array(list(c) if c.ndim > 1 else c) for name, c in block.items()}
+            table = pa.table(arrays)
+            writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    draft.replace(path / "history.parquet")
+    return path / "history.parquet"

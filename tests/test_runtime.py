@@ -1,0 +1,49 @@
+"""The CPU client is safe by default: no hang, a warning where it is too late."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
+
+
+def python(*arguments, timeout=120, **environment):
+    """A fresh process without any of the variables that make the CPU client safe."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "NPROC")}
+    clean |= {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment}
+    return subprocess.run(
+        [sys.executable, *arguments], env=clean, capture_output=True, text=True, timeout=timeout, check=True
+    )
+
+
+def test_importing_jaxga_switches_the_scheduler_off():
+    done = python("-c", "import os, jaxga; print(os.environ['XLA_FLAGS'])", XLA_FLAGS="--xla_cpu_use_xnnpack=true")
+    assert done.stdout.split() == ["--xla_cpu_use_xnnpack=true", f"{FLAG}=false"]
+
+
+@pytest.mark.parametrize("environment", [{"XLA_FLAGS": f"{FLAG}=true"}, {"NPROC": "1"}], ids=str)
+def test_a_choice_of_the_user_is_left_alone(environment):
+    done = python("-c", "import os, jaxga; print(os.environ.get('XLA_FLAGS'))", **environment)
+    assert done.stdout.strip() == str(environment.get("XLA_FLAGS"))
+
+
+def test_jax_started_too_early_is_warned_of_with_the_remedy():
+    done = python("-c", "import jax; jax.numpy.ones(3); import jaxga")
+    assert "import jaxga before the first JAX computation" in done.stderr
+    assert "RuntimeWarning" in done.stderr
+    assert python("-c", "import jax; import jaxga; jax.numpy.ones(3)").stderr == ""
+
+
+def test_the_program_that_hangs_finishes():
+    assert python("tests/soak/recurrent_training.py", timeout=240).stdout == "finished True\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_program_that_hangs_finishes_every_time():
+    for _ in range(20):
+        assert python("tests/soak/recurrent_training.py", timeout=150).stdout == "finished True\n"
