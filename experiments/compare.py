@@ -21,7 +21,7 @@ from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.runs import run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
-from experiments.run import use_compilation_cache
+from experiments.start import use_compilation_cache
 from jaxga import ALGORITHMS
 from jaxga.surrogates import SURROGATES
 
@@ -147,6 +147,17 @@ def _compare(
             options.peer_minutes,
             lambda i, n, job: status.update(f"peers: run {i} of {n}, {job.method} on {job.problem}, seed {job.seed}"),
         )
+    head: dict[str, Any] = {
+        "command": command,
+        "machine": f"one core of {_processor()}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "problems": f"{len(problems)}: {_QUICK_PROBLEMS if options.quick else options.problems}",
+        "seeds": f"{seeds} of ours, up to {peer_seeds} of each peer",
+        "versions": {"python": platform.python_version(), **_versions()},
+        "methods": {**dict.fromkeys(ours, "population_size=P"), **{name: PEERS[name].settings for name in peers}},
+        "failures": [f"{j.method} on {j.problem}, seed {j.seed}: {error}" for j, error in kept.failures.items()],
+    }
+    focus = _FOCUS if _FOCUS in ours else (*ours, *peers)[0]
     measured = []
     for size, num_generations in budgets:
         curves: dict[str, dict[str, np.ndarray]] = {}
@@ -167,17 +178,8 @@ def _compare(
         space = continuous(_ALONE_GENES)
         alone = {} if options.quick else {m: seconds_alone(m, space, size, num_generations) for m in ours}
         measured.append(report.Budget(f"{size}x{num_generations}", size, num_generations, curves, medians, alone))
-    head: dict[str, Any] = {
-        "command": command,
-        "machine": f"one core of {_processor()}",
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "problems": f"{len(problems)}: {_QUICK_PROBLEMS if options.quick else options.problems}",
-        "seeds": f"{seeds} of ours, up to {peer_seeds} of each peer",
-        "versions": {"python": platform.python_version(), **_versions()},
-        "methods": {**dict.fromkeys(ours, "population_size=P"), **{name: PEERS[name].settings for name in peers}},
-        "failures": [f"{j.method} on {j.problem}, seed {j.seed}: {error}" for j, error in kept.failures.items()],
-    }
-    report.write(folder, head, measured, problems, _FOCUS if _FOCUS in ours else (*ours, *peers)[0])
+        # After each budget, so that a run that is stopped leaves those that it finished.
+        report.write(folder, head, measured, problems, focus)
     console.print((folder / "comparison.md").read_text(), markup=False)
     console.print(f"written: {folder}", markup=False)
 

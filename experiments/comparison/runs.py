@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -40,7 +40,7 @@ def problem_task(name: str) -> ScoredTask | Model:
 # --- ours ---
 
 
-@lru_cache(maxsize=None)
+@cache
 def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorithm:
     """``NAME`` or, for another surrogate, ``NAME:SURROGATE``."""
     name, _, surrogate = method.partition(":")
@@ -48,7 +48,7 @@ def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorit
     return ALGORITHMS[name](space, population_size=population_size, **options)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _program(method: str, space: SearchSpace, size: int, num_generations: int, num_seeds: int) -> Callable[..., Any]:
     algorithm = _algorithm(method, space, size)
     scan = evolution.scan(evolution.make_step(algorithm), num_generations)
@@ -84,7 +84,7 @@ def run_ours(method: str, problem: str, size: int, num_generations: int, num_see
     return [Run([float(x) for x in curve], seconds, size * num_generations) for curve in curves]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _host_program(method: str, space: SearchSpace, size: int) -> tuple[Callable[..., Any], ...]:
     algorithm = _algorithm(method, space, size)
     ask = jax.jit(jax.vmap(algorithm.ask))

@@ -4,7 +4,7 @@
 another method's: the seeds are independent, so all pairs of them are compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,9 @@ def win_rates(results: Results, method: str, other: str) -> tuple[Estimate, int]
     return Estimate(*rows), len(shared)
 
 
-def _with_interval(results: Results, problems: Sequence[str], summary) -> np.ndarray:
+def _with_interval(
+    results: Results, problems: Sequence[str], summary: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """f64[3, ...]: the mean over problems of ``summary`` of their win matrices, and the ends of its interval."""
     rng = np.random.default_rng(0)
     mean = summary(win_matrices(results, problems)).mean(0)
