@@ -7,7 +7,7 @@ the first to ``development``. A base (a function, a data set) lies in one half w
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -67,7 +67,7 @@ class Own:
 
     task: Task
     space: SearchSpace
-    objective: Objective = Objective("loss", "min")
+    objective: Objective = field(default=Objective("loss", "min"))
 
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         return Evaluation(self.task.objective.sign * self.task.evaluate(key, setting).value, {})
@@ -98,8 +98,10 @@ def _functions(half: Half) -> list[Problem]:
     problems = []
     for kind in kinds:
         for i, base in enumerate(chosen[kind]):
-            for num_genes in ((2, 10), (5, 20))[i % 2]:
-                problems.append(_synthetic(base, f"{num_genes}d", kind, half, synthetic.continuous(num_genes)))
+            problems += [
+                _synthetic(base, f"{num_genes}d", kind, half, synthetic.continuous(num_genes))
+                for num_genes in ((2, 10), (5, 20))[i % 2]
+            ]
     noises = {"additive": synthetic.ADDITIVE_NOISE, "multiplicative": synthetic.MULTIPLICATIVE_NOISE}
     for base, num_genes in [(chosen[kind][0], 5) for kind in kinds] + [(chosen["smooth"][1], 2)]:
         for noise, size in noises.items():

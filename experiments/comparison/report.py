@@ -140,7 +140,7 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
         "A method is judged by the true, noise-free regret of what it recommends at the end. Mean rank: 1 is the best;",
         "only methods that ran on every problem are ranked, the rest appear in the win rates, on the problems they",
         "share. Win rate: how often a run of the first beats one of the second, a tie being half a win. In brackets:",
-        "95 % bootstrap intervals over problems and seeds. Seconds: one ask and tell of a whole generation on one core.",
+        "95 % bootstrap intervals over problems and seeds. Seconds: one ask and tell of a generation on one core.",
         "",
     ]
     for name, budget in record["budgets"].items():
