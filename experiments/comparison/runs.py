@@ -1,0 +1,200 @@
+"""Runs of the methods: ours as one program over all seeds, the peers one by one; each gives a curve of true regret."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments.comparison.models import Model
+from experiments.comparison.peers import PEERS
+from experiments.comparison.problems import ScoredTask, catalogue
+from jaxga import ALGORITHMS, SearchSpace, evolution
+from jaxga.base import Algorithm
+
+
+class Run(NamedTuple):
+    """One search.
+
+    Attributes:
+        curve: the true regret of what is recommended after each generation [G].
+        seconds: of one ask and tell of a generation, the mean; for ours over all seeds side by side.
+        num_evaluations: how many it was given.
+    """
+
+    curve: list[float]
+    seconds: float
+    num_evaluations: int
+
+
+@cache
+def problem_task(name: str) -> ScoredTask | Model:
+    """The task or model of a problem, built once."""
+    return catalogue()[name].build()
+
+
+# --- ours ---
+
+
+@lru_cache(maxsize=None)
+def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorithm:
+    """``NAME`` or, for another surrogate, ``NAME:SURROGATE``."""
+    name, _, surrogate = method.partition(":")
+    options = {"surrogate": surrogate} if surrogate else {}
+    return ALGORITHMS[name](space, population_size=population_size, **options)
+
+
+@lru_cache(maxsize=None)
+def _program(method: str, space: SearchSpace, size: int, num_generations: int, num_seeds: int) -> Callable[..., Any]:
+    algorithm = _algorithm(method, space, size)
+    scan = evolution.scan(evolution.make_step(algorithm), num_generations)
+
+    def search(key: Array, task: ScoredTask) -> Array:
+        _, record = scan(key, evolution.init(algorithm, key), task)
+        return jax.vmap(lambda genome: task.regret(space.decode(genome)))(record.info.best_genome)
+
+    return jax.jit(jax.vmap(search, in_axes=(0, None)))
+
+
+def _keys(num_seeds: int) -> Array:
+    return jax.vmap(jax.random.key)(jnp.arange(num_seeds))
+
+
+_compiled: dict[Any, Any] = {}
+
+
+def run_ours(method: str, problem: str, size: int, num_generations: int, num_seeds: int) -> list[Run]:
+    """All seeds of one of ``ALGORITHMS`` on one problem, in one program where the problem is JAX."""
+    task = problem_task(problem)
+    if isinstance(task, Model):
+        return _run_ours_on_host(method, task, size, num_generations, num_seeds)
+    keys = _keys(num_seeds)
+    shapes = tuple(leaf.shape for leaf in jax.tree.leaves(task))
+    signature = (method, task.space, jax.tree.structure(task), shapes, size, num_generations, num_seeds)
+    if signature not in _compiled:
+        program = _program(method, task.space, size, num_generations, num_seeds)
+        _compiled[signature] = program.lower(keys, task).compile()
+    began = time.perf_counter()
+    curves = np.asarray(_compiled[signature](keys, task))
+    seconds = (time.perf_counter() - began) / (num_seeds * num_generations)
+    return [Run([float(x) for x in curve], seconds, size * num_generations) for curve in curves]
+
+
+@lru_cache(maxsize=None)
+def _host_program(method: str, space: SearchSpace, size: int) -> tuple[Callable[..., Any], ...]:
+    algorithm = _algorithm(method, space, size)
+    ask = jax.jit(jax.vmap(algorithm.ask))
+    tell = jax.jit(jax.vmap(lambda *arguments: algorithm.tell(*arguments, jnp.zeros(size))))
+    return jax.jit(jax.vmap(algorithm.init)), ask, tell
+
+
+def _run_ours_on_host(method: str, model: Model, size: int, num_generations: int, num_seeds: int) -> list[Run]:
+    init, ask, tell = _host_program(method, model.space, size)
+    keys, states, best, seconds = _keys(num_seeds), None, [], []
+    states = init(keys)
+    for generation in range(num_generations):
+        key_ask, key_tell = jnp.moveaxis(
+            jax.vmap(lambda key, g=generation: jax.random.split(jax.random.fold_in(key, g + 1)))(keys), 1, 0
+        )
+        began = time.perf_counter()
+        genomes, states = ask(key_ask, states)
+        genomes = jax.block_until_ready(genomes)
+        middle = time.perf_counter()
+        settings = model.space.settings(genomes.reshape(-1, model.space.size))
+        losses = jnp.asarray([model.loss(setting) for setting in settings], jnp.float32).reshape(num_seeds, size)
+        told = time.perf_counter()
+        states, info = jax.block_until_ready(tell(key_tell, states, genomes, losses))
+        seconds.append(time.perf_counter() - told + middle - began)
+        best.append(info.best_loss)
+    curves = np.stack([np.asarray(row) for row in best], axis=1)
+    # The first generation compiles.
+    mean = float(np.mean(seconds[1:] or seconds)) / num_seeds
+    return [Run([float(x) for x in curve], mean, size * num_generations) for curve in curves]
+
+
+def seconds_alone(method: str, space: SearchSpace, size: int, num_generations: int) -> float:
+    """Seconds of one ask and tell of a single search, the median over its generations without the compilation."""
+    algorithm = _algorithm(method, space, size)
+    ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
+    state, seconds = algorithm.init(jax.random.key(0)), []
+    for generation in range(num_generations):
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(1), generation))
+        began = time.perf_counter()
+        genomes, state = ask(keys[0], state)
+        genomes = jax.block_until_ready(genomes)
+        middle = time.perf_counter()
+        loss = jnp.sum((genomes - 0.3) ** 2, axis=1)
+        told = time.perf_counter()
+        state, _ = jax.block_until_ready(tell(keys[1], state, genomes, loss, jnp.zeros(size)))
+        seconds.append(time.perf_counter() - told + middle - began)
+    return float(np.median(seconds[1:] or seconds))
+
+
+# --- the peers ---
+
+
+@jax.jit
+def _evaluate(task: ScoredTask, key: Array, genomes: Array) -> tuple[Array, Array]:
+    def one(key: Array, genome: Array) -> tuple[Array, Array]:
+        setting = task.space.decode(genome)
+        return task.evaluate(key, setting).value, task.regret(setting)
+
+    return jax.vmap(one)(jax.random.split(key, genomes.shape[0]), genomes)
+
+
+def _scores(task: ScoredTask | Model, key: Array, settings: list[dict[str, Any]], size: int) -> np.ndarray:
+    """f64[2, N]: what the method is told, and the true regret, of at most ``size`` settings."""
+    if isinstance(task, Model):
+        losses = [task.loss(setting) for setting in settings]
+        return np.array([losses, losses])
+    genomes = np.stack([task.space.encode(setting) for setting in settings])
+    padded = np.concatenate([genomes, np.repeat(genomes[-1:], size - len(genomes), axis=0)])
+    return np.asarray(_evaluate(task, key, jnp.asarray(padded)), np.float64)[:, : len(genomes)]
+
+
+def run_peer(method: str, problem: str, size: int, num_generations: int, seed: int) -> Run:
+    """One seed of one peer; what it recommends is its own best observed setting."""
+    task = problem_task(problem)
+    search = PEERS[method].start(task.space, size, num_generations, seed)
+    key = jax.random.key(seed)
+    told, true, seconds = [], [], 0.0
+    for batch in batches(search, size * num_generations, size):
+        scores = _scores(task, jax.random.fold_in(key, len(told)), batch.settings, size)
+        seconds += batch.tell(scores[0])
+        told += list(scores[0])
+        true += list(scores[1])
+    best = [int(np.nanargmin(told[: (g + 1) * size])) for g in range(num_generations)]
+    return Run([float(true[i]) for i in best], seconds / num_generations, len(told))
+
+
+class Batch(NamedTuple):
+    """``tell(losses)`` returns the seconds that this batch's ask and tell took."""
+
+    settings: list[dict[str, Any]]
+    tell: Callable[[np.ndarray], float]
+
+
+def batches(search: Any, num_evaluations: int, size: int) -> Iterator[Batch]:
+    """Asks until ``num_evaluations`` were made, however few of them each ask gives; the last batch is cut."""
+    done = 0
+    while done < num_evaluations:
+        began = time.perf_counter()
+        settings = search.ask()
+        asked = time.perf_counter() - began
+        if not settings:
+            raise RuntimeError(f"asked for nothing after {done} of {num_evaluations} evaluations")
+        kept = settings[: min(size, num_evaluations - done)]
+        done += len(kept)
+        is_whole = len(kept) == len(settings)
+
+        def tell(losses: np.ndarray, asked: float = asked, is_whole: bool = is_whole) -> float:
+            began = time.perf_counter()
+            if is_whole:  # the last batch of a search need not be told in part
+                search.tell(losses)
+            return asked + time.perf_counter() - began
+
+        yield Batch(kept, tell)
