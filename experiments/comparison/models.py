@@ -75,7 +75,9 @@ def _elastic_net() -> Model:
 
     def build(setting: dict[str, Any]) -> Any:
         net = ElasticNet(alpha=setting["alpha"], l1_ratio=setting["l1_ratio"], max_iter=200)
-        return make_pipeline(PolynomialFeatures(2, interaction_only=setting["only"] == "products"), StandardScaler(), net)
+        return make_pipeline(
+            PolynomialFeatures(2, interaction_only=setting["only"] == "products"), StandardScaler(), net
+        )
 
     space = SearchSpace(
         alpha=LogUniform(1e-2, 1e2), l1_ratio=Uniform(0.0, 1.0), only=Categorical(["products", "squares too"])

@@ -18,7 +18,18 @@ from matplotlib.axes import Axes
 
 # Below it regrets are tied: float32 resolves no less of values of the size of the offset.
 FLOOR = 1e-6
-_COLOURS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#117733"]
+_COLOURS = [
+    "#D55E00",
+    "#0072B2",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999999",
+    "#882255",
+    "#117733",
+]
 _MARKERS = "osD^v<>PX*"
 _STYLE = {
     "axes.spines.top": False,
@@ -168,14 +179,10 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
 
 def _looks(methods: Sequence[str]) -> dict[str, tuple[str, str, str]]:
     """Colour, marker and line of each method; the second ten are dashed."""
-    return {
-        method: (_COLOURS[i % 10], _MARKERS[i % 10], "-" if i < 10 else "--") for i, method in enumerate(methods)
-    }
+    return {method: (_COLOURS[i % 10], _MARKERS[i % 10], "-" if i < 10 else "--") for i, method in enumerate(methods)}
 
 
-def _plot_regret(
-    path: Path, budgets: Sequence[Budget], summaries: dict[str, Any], problems: Sequence[Problem]
-) -> None:
+def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any], problems: Sequence[Problem]) -> None:
     """The median over the problems of the median over the seeds, of the methods that ran on all of them."""
     known = {problem.name for problem in problems if problem.knows_optimum}
     looks = _looks(list(dict.fromkeys(method for budget in budgets for method in budget.curves)))

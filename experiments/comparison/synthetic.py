@@ -137,8 +137,6 @@ def _regrets(task: Synthetic, genomes: Array) -> Array:
     return jax.vmap(lambda genome: task.regret(task.space.decode(genome)))(genomes)
 
 
-
-
 def _coordinate(dimension: Dimension, value: Array) -> Array:
     """A number in its own unit to ``[-5, 5]``, along its logarithm where it has one."""
     if isinstance(dimension, LogUniform | LogInteger):
