@@ -12,7 +12,8 @@ _LEAST_PIVOT = 1e-6
 def inverse_root(covariance: Array) -> Array:
     """The inverse of the Cholesky factor of a positive definite f32[N, N]: ``root.T @ root`` is the inverse matrix.
 
-    A pivot that rounding left without a positive value is raised to a small one, so the result is finite.
+    A row that rounding leaves without a pivot is as good as known from the rows before it: its pivot is taken as one,
+    so that it has next to no influence and the result is finite.
     """
     size = covariance.shape[0]
     if size <= _BLOCK:
@@ -32,7 +33,7 @@ def _small(matrix: Array) -> Array:
     places = jnp.arange(size)
 
     def eliminate(i: Array, rows: Array) -> Array:
-        pivot = jnp.sqrt(jnp.maximum(rows[i, i], _LEAST_PIVOT))
+        pivot = jnp.sqrt(jnp.where(rows[i, i] > _LEAST_PIVOT, rows[i, i], 1.0))
         row = rows[i] / pivot
         factors = jnp.where(places > i, rows[:, i] / pivot, 0.0)
         return jnp.where((places == i)[:, None], row, rows - factors[:, None] * row)

@@ -1,0 +1,118 @@
+"""The invasive genetic algorithm: errors, noise, duplicates, the dense sample."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxga import Integer, SearchSpace, Species, Uniform
+from jaxga.algorithms import ALGORITHMS, ga, invasive_ga
+from jaxga.algorithms.archive import empty, insert
+from jaxga.surrogates import quadratic_ridge
+
+SPACE = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0))
+CHEAP = {"archive_size": 32, "num_candidates": 64, "surrogate": "quadratic_ridge"}
+
+
+def generations(algorithm, loss_of, num, seed=0):
+    key = jax.random.key(seed)
+    state, told = algorithm.init(key), []
+    for t in range(num):
+        key_ask, key_tell, key_loss = jax.random.split(jax.random.fold_in(key, t), 3)
+        genomes, state = algorithm.ask(key_ask, state)
+        loss = loss_of(key_loss, genomes)
+        state, info = algorithm.tell(key_tell, state, genomes, loss, None)
+        told.append((genomes, loss, info))
+    return state, told
+
+
+def bowl(key, genomes):
+    del key
+    return jnp.sum(jnp.square(genomes - 0.3), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"population_size": 8, "num_parents": 8},
+            "num_parents must be below population_size: got 8, population_size=8",
+        ),
+        ({"population_size": 0}, "population_size must be a whole number of at least 2, got 0"),
+        ({"population_size": 8, "num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
+        ({"population_size": 8, "num_invaders": 9}, r"num_invaders must be a whole number in \[0, 8\], got 9"),
+        ({"population_size": 8, "archive_size": 8}, "archive_size must be a whole number of at least 16, got 8"),
+        ({"population_size": 8, "surrogate": "oracle"}, "surrogate must be one of .* got 'oracle'"),
+        ({"population_size": 8, "noisy": "yes"}, "noisy must be True, False or None, got 'yes'"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        invasive_ga(SPACE, **arguments)
+
+
+def test_shares_of_the_species():
+    state, told = generations(invasive_ga(SPACE, population_size=8, **CHEAP), bowl, 5)
+    counts = [np.bincount(np.asarray(info.species), minlength=4).tolist() for _, _, info in told]
+    # Founders; then two generations with one re-evaluation, which finds no noise.
+    assert counts == [[8, 0, 0, 0], [0, 4, 3, 1], [0, 4, 3, 1], [0, 4, 4, 0], [0, 4, 4, 0]]
+    assert not bool(state.noisy)
+
+
+def test_no_invaders_is_the_standard_genetic_algorithm():
+    plain = generations(ga(SPACE, population_size=8, archive_size=32), bowl, 3)[1]
+    none = generations(invasive_ga(SPACE, population_size=8, num_invaders=0, archive_size=32), bowl, 3)[1]
+    for (one, _, info), (other, _, _) in zip(plain, none, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert int((info.species == Species.INVADER).sum()) == 0
+
+
+def test_noise_is_found_and_the_best_is_evaluated_again():
+    def noisy(key, genomes):
+        return bowl(key, genomes) + 0.1 * jax.random.normal(key, (genomes.shape[0],))
+
+    state, told = generations(invasive_ga(SPACE, population_size=8, **CHEAP), noisy, 5)
+    assert bool(state.noisy)
+    for _, _, info in told[1:]:
+        assert int((info.species == Species.SURVIVOR).sum()) == 1
+
+
+def test_a_variance_of_the_replicates_is_noise():
+    algorithm = invasive_ga(SPACE, population_size=8, **CHEAP)
+    state = algorithm.init(jax.random.key(0))
+    genomes, state = algorithm.ask(jax.random.key(0), state)
+    for variance, noisy in ((jnp.zeros(8), False), (jnp.full(8, 0.1), True)):
+        assert bool(algorithm.tell(jax.random.key(0), state, genomes, bowl(0, genomes), variance)[0].noisy) == noisy
+
+
+def test_no_setting_is_wasted_twice():
+    """36 settings, 4 generations of 8: of the invaders none is one that was tried before."""
+    space = SearchSpace(n=Integer(0, 5), m=Integer(0, 5))
+    told = generations(invasive_ga(space, population_size=8, noisy=False, **CHEAP), bowl, 4)[1]
+    seen = {tuple(genome) for genome in np.asarray(told[0][0])}
+    for genomes, _, info in told[1:]:
+        invaders = [tuple(g) for g, s in zip(np.asarray(genomes), info.species, strict=True) if s == Species.INVADER]
+        assert len(set(invaders)) == len(invaders)
+        assert not seen & set(invaders)
+        seen |= {tuple(genome) for genome in np.asarray(genomes)}
+
+
+def test_a_dense_sample_in_chunks_and_a_surrogate_object():
+    model = quadratic_ridge(SPACE, num_points=32)
+    algorithm = invasive_ga(SPACE, population_size=8, surrogate=model, num_candidates=9000, archive_size=32)
+    info = generations(algorithm, bowl, 3)[1][-1][2]
+    # A quadratic is what the model is.
+    assert float(info.best_loss) < 1e-4
+
+
+def test_archive_keeps_the_best_and_the_newest():
+    archive = empty(8, 1)
+    loss = jnp.arange(24.0)
+    for t in range(6):
+        rows = slice(4 * t, 4 * t + 4)
+        archive = insert(archive, loss[rows, None], loss[rows], jnp.arange(4 * t, 4 * t + 4, dtype=jnp.int32))
+    assert sorted(archive.loss.tolist()) == [0, 1, 2, 3, 4, 5, 22, 23]
+
+
+def test_every_algorithm_is_in_the_table_under_its_name():
+    assert all(factory.__name__ == name for name, factory in ALGORITHMS.items())

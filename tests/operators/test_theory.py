@@ -1,0 +1,137 @@
+"""Operators against what theory says of them; bounds are 5 standard errors of the sampled figure."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxga import SearchSpace, Uniform
+from jaxga.operators import crossover, mutation, selection, survival
+
+NUM = 20_000
+LOSS = jnp.array([0.4, 0.1, 0.3, 0.2, 0.5])
+LINE = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0))
+
+
+def frequencies(select):
+    chosen = jax.vmap(lambda key: select(key, LOSS, 1)[0])(jax.random.split(jax.random.key(0), NUM))
+    return np.bincount(np.asarray(chosen), minlength=5) / NUM
+
+
+def check_frequencies(observed, expected):
+    expected = np.asarray(expected)
+    assert (np.abs(observed - expected) <= 5 * np.sqrt(expected * (1 - expected) / NUM) + 1e-9).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_tournament(size):
+    rank = np.argsort(np.argsort(LOSS))
+    check_frequencies(frequencies(selection.tournament(size)), ((5 - rank) ** size - (4 - rank) ** size) / 5**size)
+
+
+def test_rank():
+    rank = np.argsort(np.argsort(LOSS))
+    check_frequencies(frequencies(selection.rank(1.5)), (0.5 + (4 - rank) / 4) / 5)
+
+
+def test_roulette():
+    advantage = 0.5 - np.asarray(LOSS)
+    check_frequencies(frequencies(selection.roulette()), advantage / advantage.sum())
+
+
+def test_stochastic_universal_is_within_one_of_what_is_expected():
+    advantage = 0.5 - np.asarray(LOSS, np.float64)
+    expected = 7 * advantage / advantage.sum()
+    select = selection.stochastic_universal()
+    for seed in range(50):
+        counts = np.bincount(np.asarray(select(jax.random.key(seed), LOSS, 7)), minlength=5)
+        assert (counts >= np.floor(expected - 1e-4)).all()
+        assert (counts <= np.ceil(expected + 1e-4)).all()
+
+
+def children(made, parents):
+    keys = jax.random.split(jax.random.key(1), NUM)
+    return np.asarray(jax.vmap(lambda key: made.combine(key, parents))(keys), np.float64)
+
+
+# Away from the walls, so that nothing is reflected. Mean 0.5, distance 0.1.
+PAIR = jnp.array([[0.45, 0.45], [0.55, 0.55]])
+VARIANCES = {
+    # (distance / 2)^2 for a coin; of a uniform weight distance^2 / 12; widened by alpha on either side.
+    "uniform": 0.05**2,
+    "arithmetic": 0.1**2 / 12,
+    "blx_alpha": (0.1 * 2) ** 2 / 12,
+    # (distance / 2)^2 E[spread^2], with E = (eta + 1) / 2 * (1 / (eta + 3) + 1 / (eta - 1)), eta = 15.
+    "sbx": 0.05**2 * 8 * (1 / 18 + 1 / 14),
+}
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_crossover_moments(name):
+    made = children(getattr(crossover, name)(LINE), PAIR)[:, 0]
+    centred = made - 0.5
+    assert abs(centred.mean()) < 5 * centred.std() / np.sqrt(NUM)
+    fourth = max(np.mean(centred**4) - np.mean(centred**2) ** 2, 0.0)
+    assert abs(np.mean(centred**2) - VARIANCES[name]) < 5 * np.sqrt(fourth / NUM) + 1e-7
+
+
+def test_differential_moves_by_the_mean_factor():
+    made = children(crossover.differential(LINE), jnp.array([[0.5, 0.5], [0.6, 0.5], [0.5, 0.5]]))
+    # The factor is uniform in [0.2, 1.2]: mean 0.7, standard deviation 1 / sqrt(12).
+    assert abs(made[:, 0].mean() - 0.57) < 5 * 0.1 / np.sqrt(12 * NUM)
+    np.testing.assert_allclose(made[:, 1], 0.5)
+
+
+def test_one_point_takes_a_head_and_a_tail():
+    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(6)})
+    made = children(crossover.one_point(space), jnp.stack([jnp.zeros(6), jnp.ones(6)]))
+    assert (np.diff(made, axis=1) >= 0).all()
+    cuts, counts = np.unique((made == 0).sum(1), return_counts=True)
+    assert cuts.tolist() == [1, 2, 3, 4, 5]
+    assert (np.abs(counts / NUM - 0.2) < 5 * np.sqrt(0.16 / NUM)).all()
+
+
+@pytest.mark.parametrize("num_mutations", [1, 2])
+def test_reset_changes_so_many_genes_each_alike(num_mutations):
+    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(4)})
+    mutate = mutation.reset(space, num_mutations=num_mutations)
+    made = jax.vmap(lambda key: mutate(key, jnp.full(4, 0.25)))(jax.random.split(jax.random.key(0), NUM))
+    changed = np.asarray(made != 0.25)
+    assert (changed.sum(1) == num_mutations).all()
+    share = num_mutations / 4
+    assert (np.abs(changed.mean(0) - share) < 5 * np.sqrt(share * (1 - share) / NUM)).all()
+
+
+def test_gaussian_has_its_scale():
+    mutate = mutation.gaussian(LINE, rate=1.0, scale=0.05)
+    made = jax.vmap(lambda key: mutate(key, jnp.full(2, 0.5)))(jax.random.split(jax.random.key(0), NUM))
+    assert abs(float(made[:, 0].std()) / 0.05 - 1) < 5 / np.sqrt(2 * NUM)
+
+
+def test_plus_never_loses_the_best_and_comma_keeps_its_elites():
+    parents, children = jnp.array([1.0, 5.0, 3.0]), jnp.array([jnp.nan, 4.0, 2.0, jnp.inf])
+    assert survival.plus()(parents, children).tolist() == [0, 5, 2]
+    assert survival.comma(1)(parents, children).tolist() == [0, 5, 4]
+    assert survival.comma()(parents, jnp.array([9.0, 8.0, 7.0])).tolist() == [5, 4, 3]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: selection.tournament(0),
+        lambda: selection.rank(3.0),
+        lambda: crossover.uniform(LINE, swap_rate=2.0),
+        lambda: crossover.sbx(LINE, eta=0.0),
+        lambda: crossover.blx_alpha(LINE, alpha=-1.0),
+        lambda: crossover.differential(LINE, min_factor=1.0, max_factor=0.5),
+        lambda: mutation.reset(LINE, num_mutations=0),
+        lambda: mutation.gaussian(LINE, rate=0.0),
+        lambda: mutation.polynomial(LINE, eta=-1.0),
+        lambda: mutation.self_adapting(LINE, min_scale=0.5, max_scale=0.1),
+        lambda: survival.comma(-1),
+        lambda: survival.comma(1)(jnp.zeros(5), jnp.zeros(2)),
+    ],
+)
+def test_a_wrong_argument_is_named(build):
+    with pytest.raises(ValueError, match=r"must .* got"):
+        build()

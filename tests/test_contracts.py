@@ -1,0 +1,192 @@
+"""One matrix over every operator and every algorithm: what each of them has to keep."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Species, Uniform
+from jaxga.algorithms import ALGORITHMS
+from jaxga.operators import crossover, mutation, selection
+
+SPACE = SearchSpace(
+    a=Uniform(-1.0, 2.0), b=LogUniform(1e-4, 1.0), n=Integer(0, 6), m=LogInteger(1, 50), c=Categorical(["x", "y", "z"])
+)
+DISCRETE = SearchSpace(n=Integer(0, 2), c=Categorical([True, False]))
+SELECTIONS = {
+    "truncation": selection.truncation(),
+    "tournament": selection.tournament(3),
+    "rank": selection.rank(1.7),
+    "roulette": selection.roulette(),
+    "stochastic_universal": selection.stochastic_universal(),
+}
+CROSSOVERS = {
+    name: getattr(crossover, name)(SPACE)
+    for name in ("uniform", "one_point", "two_point", "arithmetic", "blx_alpha", "sbx", "differential")
+}
+MUTATIONS = {name: getattr(mutation, name)(SPACE) for name in ("reset", "gaussian", "polynomial", "self_adapting")}
+NUM = 300
+
+
+def operator(name):
+    """Any operator that makes a genome, as ``(key, parents f32[3, D]) -> genome``."""
+    if name in CROSSOVERS:
+        made = CROSSOVERS[name]
+        return lambda key, parents: made.combine(key, parents[: made.num_parents])
+    return lambda key, parents: MUTATIONS[name](key, parents[0])
+
+
+@functools.cache
+def offspring(name):
+    keys = jax.random.split(jax.random.key(3), NUM)
+    parents = SPACE.snap(jax.random.uniform(jax.random.key(4), (NUM, 3, SPACE.size)))
+    calls = []
+
+    def once(key, parents):
+        calls.append(0)
+        return operator(name)(key, parents)
+
+    compiled = jax.jit(jax.vmap(once))
+    first, again, other = compiled(keys, parents), compiled(keys, parents), compiled(keys[::-1], parents)
+    return parents, first, again, other, len(calls)
+
+
+@pytest.mark.parametrize("name", [*CROSSOVERS, *MUTATIONS])
+def test_operator_contract(name):
+    _parents, child, again, other, num_traces = offspring(name)
+    assert child.shape == (NUM, SPACE.size)
+    assert child.dtype == jnp.float32
+    assert float(child.min()) >= 0.0
+    assert float(child.max()) <= 1.0
+    np.testing.assert_array_equal(child, SPACE.snap(child))
+    np.testing.assert_array_equal(child, again)
+    assert bool((child != other).any())
+    assert num_traces == 1
+
+
+@pytest.mark.parametrize("name", CROSSOVERS)
+def test_crossover_never_blends_categories(name):
+    parents, child, *_ = offspring(name)
+    category = child[:, 4:5]
+    assert bool(((category == parents[:, 0, 4:5]) | (category == parents[:, 1, 4:5])).all())
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_mutation_changes_a_gene(name):
+    parents, child, *_ = offspring(name)
+    changed = (child != parents[:, 0]).any(1)
+    # A step of a continuous gene may be lost in rounding, no more.
+    assert float(changed.mean()) > 0.98
+    discrete_only = jax.jit(jax.vmap(getattr(mutation, name)(DISCRETE)))
+    genomes = DISCRETE.snap(jax.random.uniform(jax.random.key(0), (NUM, 2)))
+    assert bool((discrete_only(jax.random.split(jax.random.key(1), NUM), genomes) != genomes).any(1).all())
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_selection_contract(name):
+    select = SELECTIONS[name]
+    loss = jnp.array([3.0, jnp.nan, 1.0, jnp.inf, 2.0, 5.0])
+    chosen = jax.jit(lambda key: select(key, loss, 4))(jax.random.key(0))
+    assert chosen.shape == (4,)
+    assert chosen.dtype == jnp.int32
+    np.testing.assert_array_equal(chosen, select(jax.random.key(0), loss, 4))
+    many = jax.vmap(lambda key: select(key, loss, 4))(jax.random.split(jax.random.key(1), 500))
+    assert int(many.min()) >= 0
+    assert int(many.max()) < 6
+    counts = np.bincount(np.asarray(many).ravel(), minlength=6)
+    assert counts[2] >= counts[5]
+    assert counts[2] > counts[1]
+    failed = jax.vmap(lambda key: select(key, jnp.full(6, jnp.nan), 4))(jax.random.split(jax.random.key(1), 5))
+    assert int(failed.min()) >= 0
+    assert int(failed.max()) < 6
+
+
+P, GENERATIONS = 8, 5
+SMALL = {
+    "invasive_ga": {"archive_size": 32, "num_candidates": 64, "surrogate": "quadratic_ridge"},
+    "ga": {"archive_size": 32},
+}
+
+
+@functools.cache
+def search(name, space):
+    algorithm = ALGORITHMS[name](space, population_size=P, **SMALL.get(name, {}))
+
+    def run(key, losses):
+        """Losses f32[T, P] are added to a bowl."""
+        key_init, key_run = jax.random.split(key)
+
+        def step(state, inputs):
+            place, extra = inputs
+            key_ask, key_tell = jax.random.split(jax.random.fold_in(key_run, place))
+            genomes, state = algorithm.ask(key_ask, state)
+            loss = jnp.sum(jnp.square(genomes - 0.3), axis=1) + extra
+            state, info = algorithm.tell(key_tell, state, genomes, loss, None)
+            return state, (genomes, loss, info)
+
+        return jax.lax.scan(step, algorithm.init(key_init), (jnp.arange(GENERATIONS), losses))
+
+    return jax.jit(jax.vmap(run)), algorithm
+
+
+def histories(name, space, losses, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 2)
+    return search(name, space)[0](keys, jnp.broadcast_to(losses, (2, GENERATIONS, P)))[1]
+
+
+@pytest.mark.parametrize("space", [SPACE, DISCRETE], ids=["mixed", "discrete"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+class TestAlgorithm:
+    def test_genomes_and_info(self, name, space):
+        genomes, _loss, info = histories(name, space, jnp.zeros((GENERATIONS, P)))
+        assert genomes.shape == (2, GENERATIONS, P, space.size)
+        assert genomes.dtype == jnp.float32
+        assert float(genomes.min()) >= 0.0
+        assert float(genomes.max()) <= 1.0
+        np.testing.assert_array_equal(genomes, space.snap(genomes))
+        assert set(np.unique(info.species)) <= {int(species) for species in Species}
+        assert bool((info.species[:, 0] == Species.FOUNDER).all())
+        numbers = jnp.arange(GENERATIONS)[None, :, None, None] * P
+        assert bool((info.parents < jnp.maximum(numbers, 0)).all())
+        assert int(info.parents.min()) >= -1
+
+    def test_best_is_the_least_loss_and_never_worsens(self, name, space):
+        _genomes, loss, info = histories(name, space, jnp.zeros((GENERATIONS, P)))
+        least = jnp.minimum.accumulate(loss.min(2), axis=1)
+        np.testing.assert_array_equal(info.best_loss, least)
+        value = jnp.sum(jnp.square(info.best_genome - 0.3), axis=-1)
+        np.testing.assert_allclose(value, least, rtol=1e-5, atol=1e-7)
+
+    def test_deterministic_in_its_key_and_different_under_another(self, name, space):
+        nothing = jnp.zeros((GENERATIONS, P))
+        one, again, other = (histories(name, space, nothing, seed)[0] for seed in (0, 0, 1))
+        np.testing.assert_array_equal(one, again)
+        if name not in ("grid_search", "sobol_search"):
+            assert bool((one != other).any())
+
+    def test_failed_members(self, name, space):
+        bad = jnp.zeros((GENERATIONS, P)).at[:, ::3].set(jnp.nan).at[:, 1].set(jnp.inf).at[0].set(jnp.nan)
+        genomes, loss, info = histories(name, space, bad)
+        assert bool(jnp.isfinite(genomes).all())
+        assert bool(jnp.isposinf(info.best_loss[:, 0]).all())
+        expected = jnp.where(jnp.isfinite(loss), loss, jnp.inf).min((1, 2))
+        np.testing.assert_array_equal(info.best_loss[:, -1], expected)
+
+    def test_everything_failed(self, name, space):
+        genomes, _, info = histories(name, space, jnp.full((GENERATIONS, P), jnp.nan))
+        assert bool(jnp.isfinite(genomes).all())
+        assert bool(jnp.isfinite(info.best_genome).all())
+        assert bool(jnp.isposinf(info.best_loss).all())
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_state_keeps_its_types_so_nothing_is_retraced(name):
+    _, algorithm = search(name, SPACE)
+    key = jax.random.key(0)
+    state = jax.eval_shape(algorithm.init, key)
+    genomes, asked = jax.eval_shape(algorithm.ask, key, state)
+    told, _ = jax.eval_shape(algorithm.tell, key, asked, genomes, jax.ShapeDtypeStruct((P,), jnp.float32), None)
+    types = [[(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(s)] for s in (state, asked, told)]
+    assert types[0] == types[1] == types[2]
