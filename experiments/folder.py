@@ -1,5 +1,6 @@
 """A run's folder: one process at a time, what its configuration is, and how to go on from what is in it."""
 
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -109,7 +110,14 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     """
     assert given.resume is not None
     config = read_config(given.resume)
-    stored = Options(**{k: Path(v) if k == "data_dir" and v else v for k, v in config["options"].items()})
+    plain: dict[str, Any] = config["options"]
+    unknown = sorted(set(plain) - {field.name for field in dataclasses.fields(Options)})
+    if unknown:
+        raise ValueError(f"--resume {given.resume}: that run has options that this version has not: {unknown}")
+    paths: dict[str, Any] = {
+        name: Path(plain[name]) for name in ("data_dir", "out", "resume") if plain[name] is not None
+    }
+    stored = dataclasses.replace(Options(), **(plain | paths))
     differing = [
         f"--{name.replace('_', '-')} {getattr(stored, name)} (now {getattr(given, name)})"
         for name in sorted(named)
@@ -124,12 +132,16 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
             f"got {given.generations}"
         )
     kept = {name: getattr(stored, name) for name in vars(stored) if name not in OUTSIDE and name not in named}
-    return type(given)(**(vars(given) | kept | {"data_dir": given.data_dir or stored.data_dir, "out": given.resume}))
+    kept |= {"data_dir": given.data_dir or stored.data_dir, "out": given.resume}
+    return dataclasses.replace(given, **kept)
 
 
-def identity(options: Options, space: SearchSpace, data: dict[str, Any]) -> dict[str, Any]:
+def identity(
+    options: Options, space: SearchSpace, data: dict[str, Any], warm_genomes: list[list[float]] | None
+) -> dict[str, Any]:
     """Everything that a run's figures are a function of."""
     named = {name: value for name, value in options.as_dict().items() if name not in LENGTH + OUTSIDE}
+    named["warm_start"] = warm_genomes and hashlib.sha256(json.dumps(warm_genomes).encode()).hexdigest()
     return named | {
         "search space": json.loads(json.dumps(describe(space))),
         "data": data.get("sha256"),
@@ -165,15 +177,22 @@ def check_identity(path: Path, now: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_config(path: Path, options: Options, task: Task, data: dict[str, Any]) -> dict[str, Any]:
+def write_config(
+    path: Path,
+    options: Options,
+    task: Task,
+    data: dict[str, Any],
+    warm_genomes: list[list[float]] | None,
+) -> dict[str, Any]:
     """``config.json``: everything needed to repeat the run, or to go on with it; gives its content."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     if options.resume is None:
-        about = identity(options, task.space, data)
+        about = identity(options, task.space, data, warm_genomes)
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
         config |= {"space": describe(task.space), "objective": task.objective._asdict()}
+        config |= {"warm_start": warm_genomes}
     else:
         config = read_config(path)
         config["options"] |= {name: options.as_dict()[name] for name in LENGTH}

@@ -1,6 +1,7 @@
 """The command line of ``run.py``: its options, their help, and what they must satisfy."""
 
 import dataclasses
+import importlib.util
 import inspect
 import math
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typer import Option
 
 from experiments.catalogue import OPTIONS, TASKS, Entry
 from experiments.stopping import Rules
+from experiments.tracking import TRACKERS
 from jaxga.algorithms import ALGORITHMS
 from jaxga.base import Algorithm
 from jaxga.space import SearchSpace
@@ -174,6 +176,18 @@ class Options:
         int | None,
         Option(min=1, rich_help_panel=_STOP, show_default=False, help="Trainings: members x replicates, never more."),
     ] = None
+    warm_start: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_SEARCH,
+            show_default=False,
+            metavar="FILE",
+            help="Begin with the best settings of a history (.csv, .parquet), a .json list, or an Optuna URL.",
+        ),
+    ] = None
+    tensorboard: Annotated[bool, Option("--tensorboard", rich_help_panel=_RUN, help="Write DIR/tensorboard.")] = False
+    wandb: Annotated[bool, Option("--wandb", rich_help_panel=_RUN, help="Log to Weights & Biases.")] = False
+    mlflow: Annotated[bool, Option("--mlflow", rich_help_panel=_RUN, help="Log to MLflow.")] = False
     quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only.")] = False
     dry_run: Annotated[bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop.")] = False
 
@@ -216,6 +230,9 @@ class Options:
             raise ValueError(f"--target must be a finite number, got {self.target}")
         if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
             raise ValueError(f"--max-seconds must be above 0, got {self.max_seconds}")
+        for name, (package, _) in TRACKERS.items():
+            if getattr(self, name) and importlib.util.find_spec(package) is None:
+                raise ValueError(f"--{name} needs the package {package}: pip install 'jaxga[{name}]'")
         if self.resume is not None and self.out not in (None, self.resume):
             raise ValueError(f"--out does not go with --resume, which writes to {self.resume}; got {self.out}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}

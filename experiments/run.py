@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import typer
 from rich.console import Console
@@ -23,7 +24,10 @@ from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
 from experiments.start import join, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
+from experiments.tracking import TRACKERS
+from experiments.warm import read_settings
 from jaxga import Algorithm, AllMembersFailed, Generation, Task, evolution, run, runtime
+from jaxga.algorithms.warm import warm_start
 from jaxga.checkpoint import digest
 from jaxga.run import as_key, evaluate_fresh
 
@@ -35,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lock: folder.Lock | None = None
     try:
         options, named = _parse(arguments)
-        if options is None:  # --help has printed
-            return 0
+    except ValueError as error:
+        return _fail(str(error))
+    if options is None:  # --help has printed
+        return 0
+    try:
         if options.resume is not None:
             options = folder.resumed_options(options, named)
         options = options.resolve()
@@ -54,11 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             join(options, [sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)], options.entry.is_heavy)
         task, data = options.entry.build(options)
         algorithm = options.make_algorithm(task.space)
+        warm_genomes = None
+        if options.resume is not None:
+            warm_genomes = folder.read_config(options.resume)["warm_start"]
+        elif options.warm_start is not None:
+            genomes = read_settings(options.warm_start, task.space, task.objective)
+            warm_genomes = genomes[: options.pop].tolist()
+        if warm_genomes is not None:
+            algorithm = warm_start(algorithm, jnp.asarray(warm_genomes, jnp.float32))
         on_cpu = jax.default_backend() == "cpu"
         options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
         warnings = []
         if options.resume is not None:
-            warnings = folder.check_identity(options.resume, folder.identity(options, task.space, data))
+            warnings = folder.check_identity(options.resume, folder.identity(options, task.space, data, warm_genomes))
     except (ValueError, OSError, ImportError) as error:
         if lock is not None and path is not None and options.resume is None:
             folder.discard(path)
@@ -71,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return 0
     try:
-        return _evolve(console, path, options, task, algorithm, data, began)
+        return _evolve(console, path, options, task, algorithm, data, warm_genomes, began)
     except (AllMembersFailed, ValueError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -89,7 +104,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Options | None, set[str]]:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with command.make_context(Path(sys.argv[0]).name, given) as context:
-            named = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}
+            named = {n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"}
             return command.invoke(context), named
     except Exit:
         return None, set()
@@ -104,6 +119,7 @@ def _evolve(
     task: Task,
     algorithm: Algorithm,
     data: dict[str, Any],
+    warm_genomes: list[list[float]] | None,
     began: float,
 ) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
@@ -124,9 +140,9 @@ def _evolve(
     last_state, reason = start.state, None
     with contextlib.ExitStack() as stack:
         sinks: list[Callable[[Generation], None]] = [watch.write]
-        recorder = None
+        recorder, trackers = None, []
         if path is not None:
-            config = folder.write_config(path, options, task, data)
+            config = folder.write_config(path, options, task, data, warm_genomes)
             recorder = Recorder(path, config["run"], task, options.replicates, start, watch)
             stack.callback(recorder.close)
             if not recorder.has_checkpoints:
@@ -134,6 +150,9 @@ def _evolve(
             recorder.events.add("resume" if options.resume else "start", generation=done)
             progress = screen.ProgressLine(console, task.objective, options.num_generations, done)
             sinks += [recorder.write, stack.enter_context(progress).write]
+            about = (path, config["run"], config["identity"], task.objective, task.space)
+            trackers = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
+            sinks += [tracker.write for tracker in trackers]
         interrupt = stack.enter_context(
             Interrupt("Ctrl-C: this generation is finished and saved; once more leaves at once")
         )
@@ -194,6 +213,9 @@ def _evolve(
             "seconds": seconds,
         }
         records.write_json(path / "result.json", result)
+        figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
+        for tracker in trackers:
+            tracker.finish(best, figures)
         left_out = write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))

@@ -225,7 +225,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
         if array is None:
             raise ValueError(f"it has no {_name(path)}: another version or algorithm wrote it")
         if _is_key(template):
-            return jax.random.wrap_key_data(array, impl=str(jax.random.key_impl(template)))
+            return jax.random.wrap_key_data(jnp.asarray(array), impl=str(jax.random.key_impl(template)))
         if array.shape != template.shape or array.dtype != template.dtype:
             raise ValueError(f"{_name(path)} is {array.dtype}{list(array.shape)}, not as this run's")
         return jnp.asarray(array)

@@ -1,0 +1,143 @@
+"""Checkpoints: what is saved comes back to the last bit, and what was changed on the disk is told and passed over."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxga import evolution, invasive_ga
+from jaxga.algorithms.warm import warm_start
+from jaxga.checkpoint import CheckpointError, Checkpoints, digest, restore
+from jaxga.space import Integer, SearchSpace, Uniform
+
+pytest.importorskip("orbax.checkpoint")
+STATE = {
+    "key": jax.random.key(3),
+    "x": jnp.array([1.5, jnp.nan, jnp.inf]),
+    "n": jnp.int32(7),
+    "none": jnp.zeros((0, 2)),
+    "flag": jnp.array(True),
+}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        for generation in range(1, 6):
+            assert checkpoints.save(generation, STATE | {"n": jnp.int32(generation)}, {"g": generation}, wait=True)
+    return tmp_path / "c"
+
+
+def test_what_comes_back_is_what_was_saved(saved):
+    found = restore(saved, like=jax.eval_shape(lambda: STATE))
+    assert found.notes == {"g": 5}
+    assert found.unusable == ()
+    assert digest(found.state) == digest(STATE | {"n": jnp.int32(5)})
+    assert digest(found.state) != digest(STATE)
+    assert jax.random.key_data(found.state["key"]).tolist() == jax.random.key_data(STATE["key"]).tolist()
+
+
+def test_an_algorithms_state_comes_back(tmp_path):
+    algorithm = warm_start(invasive_ga(SearchSpace(x=Uniform(0, 1)), population_size=4), jnp.ones((1, 1)))
+    state = evolution.init(algorithm, jax.random.key(0))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, {}, wait=True)
+    found = restore(tmp_path, like=state)
+    assert jax.tree.structure(found.state) == jax.tree.structure(state)
+    assert digest(found.state) == digest(state)
+
+
+def test_the_last_three_are_kept(saved):
+    assert sorted(path.name for path in saved.iterdir()) == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize("damage", ["altered", "truncated", "removed"])
+@pytest.mark.parametrize("what", ["about/metadata", "state/manifest.ocdbt", "state/d/*"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(saved, damage, what, capfd):
+    [path, *_] = sorted((saved / "5").glob(what))
+    content = path.read_bytes()
+    if damage == "removed":
+        path.unlink()
+    else:
+        half = len(content) // 2
+        changed = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+        path.write_bytes(content[:half] if damage == "truncated" else changed)
+    found = restore(saved, like=STATE)
+    assert found.notes == {"g": 4}
+    assert int(found.state["n"]) == 4
+    [line] = found.unusable
+    assert line.startswith("checkpoint 5 is not usable: damaged (")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_changed_note_is_found(saved):
+    path = saved / "5" / "about" / "metadata"
+    path.write_text(path.read_text().replace('"g": 5', '"g": 9').replace('"g":5', '"g":9'))
+    found = restore(saved, like=STATE)
+    assert found.notes == {"g": 4}
+    assert "digest" in found.unusable[0]
+
+
+def test_every_one_damaged(saved):
+    for path in saved.glob("*/about/metadata"):
+        path.write_text("")
+    found = restore(saved, like=STATE)
+    assert found.state is None
+    assert len(found.unusable) == 3
+
+
+def test_the_caller_may_refuse(saved):
+    found = restore(saved, like=STATE, refuse=lambda notes: "too new" if notes["g"] > 3 else None)
+    assert found.notes == {"g": 3}
+    assert found.unusable == tuple(f"checkpoint {g} is not usable: too new" for g in (5, 4))
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        (STATE | {"n": jnp.float32(0)}, "n is int32[]"),
+        (STATE | {"more": jnp.float32(0)}, "it has no more"),
+        ({k: v for k, v in STATE.items() if k != "x"}, "it has a x"),
+    ],
+)
+def test_another_algorithms_checkpoint_is_told(saved, like, message):
+    found = restore(saved, like=like)
+    assert found.state is None
+    assert message in found.unusable[0]
+
+
+def test_no_folder_is_no_checkpoint(tmp_path):
+    assert restore(tmp_path / "nowhere", like=STATE) == (None, {}, ())
+
+
+def test_newer_ones_go_when_a_run_goes_on_from_an_older(saved):
+    with Checkpoints(saved, after=3) as checkpoints:
+        assert [path.name for path in saved.iterdir()] == ["3"]
+        assert checkpoints.save(4, STATE, {"g": "new"}, wait=True)
+    assert restore(saved, like=STATE).notes == {"g": "new"}
+
+
+def test_a_folder_that_went_is_an_error_of_one_line(tmp_path):
+    import shutil
+
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(1, STATE, {}, wait=True)
+    shutil.rmtree(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="the folder is gone"):
+        checkpoints.save(2, STATE, {})
+
+
+def test_warm_start_evaluates_the_given_first_and_then_goes_its_own_way():
+    space = SearchSpace(x=Uniform(0, 1), n=Integer(0, 9))
+    plain = invasive_ga(space, population_size=4)
+    given = jnp.array([[0.25, 0.55], [0.5, 0.15]])
+    warm = warm_start(plain, given)
+    key = jax.random.key(0)
+    state = warm.init(key)
+    genomes, state = warm.ask(key, state)
+    own, _ = plain.ask(key, plain.init(key))
+    np.testing.assert_array_equal(genomes, jnp.concatenate([given, own[2:]]))
+    state, info = warm.tell(key, state, genomes, jnp.array([3.0, 1.0, 2.0, 4.0]), jnp.zeros(4))
+    np.testing.assert_array_equal(info.best_genome, given[1])
+    again, _ = warm.ask(key, state)
+    assert not np.array_equal(again[:2], given)
