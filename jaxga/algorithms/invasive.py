@@ -216,7 +216,12 @@ def invasive_ga(
         genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
         species = jnp.where(last, Species.SURVIVOR, species)
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
-        return genomes, state._replace(species=species, parents=lineage)
+        predicted = state.predicted
+        if has_model:
+            target = jnp.where(state.noisy, _normal_score(state.archive), _winsorised(state.archive))
+            predicted = _as_loss(state.archive, target, model.predict(state.params, genomes)[0])
+            predicted = jnp.where(state.archive.valid.any(), predicted, jnp.nan)
+        return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         return jax.lax.cond(
@@ -335,7 +340,7 @@ def _believed(archive: Archive, target: Array, mean: Array, has_model: bool) -> 
 
 
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
-    """The loss to which a standardised value belongs; the one grows with the other."""
+    """The loss to which a standardised value belongs, within what was observed; the one grows with the other."""
     order = jnp.argsort(archive.loss)
     last = jnp.maximum(archive.valid.sum() - 1, 0)
     rows = order[jnp.minimum(jnp.arange(order.shape[0]), last)]
