@@ -218,8 +218,14 @@ def invasive_ga(
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
         predicted = state.predicted
         if has_model:
+<<<<<<< HEAD
             mean, _ = model.predict(state.params, genomes)
             predicted = _as_loss(state.archive, _target(state.archive, state.noisy), mean)
+=======
+            target = jnp.where(state.noisy, _normal_score(state.archive), _winsorised(state.archive))
+            predicted = _as_loss(state.archive, target, model.predict(state.params, genomes)[0])
+            predicted = jnp.where(state.archive.valid.any(), predicted, jnp.nan)
+>>>>>>> search
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
@@ -344,7 +350,7 @@ def _believed(archive: Archive, target: Array, mean: Array, has_model: bool) -> 
 
 
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
-    """The loss to which a standardised value belongs; the one grows with the other."""
+    """The loss to which a standardised value belongs, within what was observed; the one grows with the other."""
     order = jnp.argsort(archive.loss)
     last = jnp.maximum(archive.valid.sum() - 1, 0)
     rows = order[jnp.minimum(jnp.arange(order.shape[0]), last)]

@@ -14,6 +14,10 @@ SPACE = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0))
 CHEAP = {"archive_size": 32, "num_candidates": 64, "surrogate": "quadratic_ridge"}
 
 
+# One for several tests, so that it is compiled once.
+SHARED = invasive_ga(SPACE, population_size=8, archive_size=32, num_candidates=64, surrogate="quadratic_ridge")
+
+
 def generations(algorithm, loss_of, num, seed=0):
     key = jax.random.key(seed)
     state, told = algorithm.init(key), []
@@ -52,7 +56,7 @@ def test_a_wrong_argument_is_named(arguments, message):
 
 
 def test_shares_of_the_species():
-    state, told = generations(invasive_ga(SPACE, population_size=8, **CHEAP), bowl, 5)
+    state, told = generations(SHARED, bowl, 5)
     counts = [np.bincount(np.asarray(info.species), minlength=4).tolist() for _, _, info in told]
     # Founders; then two generations with one re-evaluation, which finds no noise.
     assert counts == [[8, 0, 0, 0], [0, 4, 3, 1], [0, 4, 3, 1], [0, 4, 4, 0], [0, 4, 4, 0]]
@@ -71,18 +75,17 @@ def test_noise_is_found_and_the_best_is_evaluated_again():
     def noisy(key, genomes):
         return bowl(key, genomes) + 0.1 * jax.random.normal(key, (genomes.shape[0],))
 
-    state, told = generations(invasive_ga(SPACE, population_size=8, **CHEAP), noisy, 5)
+    state, told = generations(SHARED, noisy, 5)
     assert bool(state.noisy)
     for _, _, info in told[1:]:
         assert int((info.species == Species.SURVIVOR).sum()) == 1
 
 
 def test_a_variance_of_the_replicates_is_noise():
-    algorithm = invasive_ga(SPACE, population_size=8, **CHEAP)
-    state = algorithm.init(jax.random.key(0))
-    genomes, state = algorithm.ask(jax.random.key(0), state)
+    state = SHARED.init(jax.random.key(0))
+    genomes, state = SHARED.ask(jax.random.key(0), state)
     for variance, noisy in ((jnp.zeros(8), False), (jnp.full(8, 0.1), True)):
-        assert bool(algorithm.tell(jax.random.key(0), state, genomes, bowl(0, genomes), variance)[0].noisy) == noisy
+        assert bool(SHARED.tell(jax.random.key(0), state, genomes, bowl(0, genomes), variance)[0].noisy) == noisy
 
 
 def test_no_setting_is_wasted_twice():
@@ -100,9 +103,21 @@ def test_no_setting_is_wasted_twice():
 def test_a_dense_sample_in_chunks_and_a_surrogate_object():
     model = quadratic_ridge(SPACE, num_points=32)
     algorithm = invasive_ga(SPACE, population_size=8, surrogate=model, num_candidates=9000, archive_size=32)
-    info = generations(algorithm, bowl, 3)[1][-1][2]
-    # A quadratic is what the model is.
-    assert float(info.best_loss) < 1e-4
+    told = generations(algorithm, bowl, 3)[1]
+    _, loss, info = told[-1]
+    invaders = np.asarray(info.species) == Species.INVADER
+    assert np.asarray(loss)[invaders].mean() < 0.1 * float(told[0][1].mean())
+
+
+def test_the_predicted_loss_is_in_the_units_of_the_loss():
+    def shifted(key, genomes):
+        return 1000.0 + bowl(key, genomes)
+
+    told = generations(SHARED, shifted, 3)[1]
+    assert bool(jnp.isnan(told[0][2].predicted).all())
+    predicted, worst = told[2][2].predicted, max(float(loss.max()) for _, loss, _ in told)
+    assert float(predicted.min()) >= 1000.0
+    assert float(predicted.max()) <= worst
 
 
 def test_archive_keeps_the_best_and_the_newest():
