@@ -114,9 +114,7 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     unknown = sorted(set(plain) - {field.name for field in dataclasses.fields(Options)})
     if unknown:
         raise ValueError(f"--resume {given.resume}: that run has options that this version has not: {unknown}")
-    paths: dict[str, Any] = {
-        name: Path(plain[name]) for name in ("data_dir", "out", "resume") if plain[name] is not None
-    }
+    paths: dict[str, Any] = {name: Path(plain[name]) for name in ("data_dir", "out", "resume") if plain.get(name)}
     stored = dataclasses.replace(Options(), **(plain | paths))
     differing = [
         f"--{name.replace('_', '-')} {getattr(stored, name)} (now {getattr(given, name)})"

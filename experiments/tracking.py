@@ -53,10 +53,10 @@ class TensorBoard:
         for name, value in scalars(generation, self._objective).items():
             self._writer.add_scalar(name, value, step)
         record = generation.record
-        rows = [
-            (float(record.loss[i]), np.asarray(record.genomes[i])) for i in np.flatnonzero(np.isfinite(record.loss))
+        rows = zip(record.loss.tolist(), np.asarray(record.genomes), strict=True)
+        self._best = sorted(self._best + [row for row in rows if np.isfinite(row[0])], key=lambda row: row[0])[
+            :_MAX_ROWS
         ]
-        self._best = sorted(self._best + rows, key=lambda row: row[0])[:_MAX_ROWS]
 
     def finish(self, best: dict[str, Any], figures: dict[str, float]) -> None:
         for i, (loss, genome) in enumerate(self._best):

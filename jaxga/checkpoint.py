@@ -21,6 +21,7 @@ import numpy as np
 from jaxga.base import PyTree
 
 _FORMAT = 1
+_KEY_KINDS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
 class CheckpointError(OSError):
@@ -225,7 +226,8 @@ def _from_arrays(arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
         if array is None:
             raise ValueError(f"it has no {_name(path)}: another version or algorithm wrote it")
         if _is_key(template):
-            return jax.random.wrap_key_data(jnp.asarray(array), impl=str(jax.random.key_impl(template)))
+            impl = next(i for i in _KEY_KINDS if jax.random.key(0, impl=i).dtype == template.dtype)
+            return jax.random.wrap_key_data(jnp.asarray(array), impl=impl)
         if array.shape != template.shape or array.dtype != template.dtype:
             raise ValueError(f"{_name(path)} is {array.dtype}{list(array.shape)}, not as this run's")
         return jnp.asarray(array)

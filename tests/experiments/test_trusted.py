@@ -347,11 +347,8 @@ def test_csv_parquet_and_load_say_the_same(whole):
         rows = list(csv.DictReader(file))
     assert [*rows[0]] == [*columns]
     for name in columns:
-        assert (
-            table[name] == pytest.approx(columns[name].tolist(), nan_ok=True)
-            if name not in ("run", "species")
-            else (table[name] == columns[name].tolist())
-        )
+        got, expected = table[name], columns[name].tolist()
+        assert got == (expected if name in ("run", "species") else pytest.approx(expected, nan_ok=True))
     assert [float(row["value"]) for row in rows] == pytest.approx(table["value"], rel=1e-6)
     assert set(table["run"]) == {json.loads((whole / "config.json").read_text())["run"]}
     seconds = {event["generation"]: event["seconds"] for event in events(whole)}
@@ -434,17 +431,17 @@ def test_the_report_in_a_browser(whole, tmp_path, width):
     if browser is None:
         pytest.skip("no chromium is installed (Debian: apt-get install chromium)")
     probe = (
-        "<script>addEventListener('load', () => setTimeout(() => console.log('probe', document.querySelectorAll("
-        "'.js-plotly-plot .main-svg').length, document.documentElement.scrollWidth <= innerWidth), 500))</script></body>"
+        "<script>addEventListener('load', () => setTimeout(() => console.log('probe', "
+        "document.querySelectorAll('.js-plotly-plot .main-svg').length, "
+        "document.documentElement.scrollWidth <= innerWidth), 500))</script></body>"
     )
     page = tmp_path / "report.html"
     page.write_text((whole / "report.html").read_text().replace("</body>", probe))
     frame = tmp_path / "frame.html"
     frame.write_text(f"<iframe src='report.html' style='width:{width}px;height:2000px;border:0'></iframe>")
     flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-    flags += (
-        " --disable-component-update --disable-sync --disable-quic --enable-logging=stderr --virtual-time-budget=8000"
-    )
+    flags += " --disable-component-update --disable-sync --disable-quic"
+    flags += " --enable-logging=stderr --virtual-time-budget=8000"
     command = [browser, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,2100"]
     done = subprocess.run(
         [*command, f"--screenshot={tmp_path / 'shot.png'}", frame.as_uri()], capture_output=True, text=True, timeout=120
@@ -531,7 +528,9 @@ def test_tensorboard_has_every_generation(tmp_path):
         while data:
             size = int.from_bytes(data[:8], "little")
             event = Event.FromString(data[12 : 12 + size])
-            best |= {event.step: value.simple_value for value in event.summary.value if value.tag == "best"}
+            for value in event.summary.value:
+                if value.tag == "best":
+                    best[event.step] = value.simple_value
             data = data[16 + size :]
     assert best == pytest.approx({e["generation"] + 1: e["best"] for e in events(folder)})
     assert len(list((folder / "tensorboard" / "members").iterdir())) == 18
