@@ -168,6 +168,7 @@ def _compare(
                     runs = run_ours(method, problem.name, size, num_generations, seeds)
                 curves.setdefault(method, {})[problem.name] = np.array([run.curve for run in runs])
                 seconds.setdefault(method, []).append(runs[0].seconds)
+        kept.read()
         for job in jobs:
             if (job.population_size, job.num_generations) == (size, num_generations) and job in kept.runs:
                 rows = curves.setdefault(job.method, {})

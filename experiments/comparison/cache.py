@@ -40,7 +40,11 @@ class Cache:
         self.path = path
         self.runs: dict[Job, Run] = {}
         self.failures: dict[Job, str] = {}
-        for line in path.read_text().splitlines() if path.exists() else []:
+        self.read()
+
+    def read(self) -> None:
+        """Take in what the file has, also what another process has added since."""
+        for line in self.path.read_text().splitlines() if self.path.exists() else []:
             try:
                 row = json.loads(line)
                 self.runs[Job(**row["job"])] = Run(**row["run"])

@@ -93,9 +93,7 @@ MODELS: dict[str, Callable[[], Model]] = {
 }
 
 
-def _model(
-    space: SearchSpace, build: Callable[[dict[str, Any]], Any], data: tuple[np.ndarray, np.ndarray], scoring: str
-) -> Model:
+def _model(space: SearchSpace, build: Callable[[dict[str, Any]], Any], data: Any, scoring: str) -> Model:
     """The loss is ``1 - score`` by cross-validation on folds that never change."""
     import warnings
 

@@ -3,7 +3,7 @@
 Ranges, logarithms, whole numbers and categories are handed over natively where the package knows them.
 """
 
-import importlib
+import importlib.util
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -257,7 +257,7 @@ class _Skopt:
         warnings.simplefilter("ignore")
         self.names, self.size = space.names, size
         dimensions = [self._dimension(dimension) for _, dimension in space.items]
-        self.search = Optimizer(dimensions, base_estimator="GP", n_initial_points=size, random_state=seed)
+        self.search: Any = Optimizer(dimensions, base_estimator="GP", n_initial_points=size, random_state=seed)
         self.asked: list[Any] = []
 
     @staticmethod
@@ -271,8 +271,9 @@ class _Skopt:
         return kind(dimension.low, dimension.high, prior=prior)
 
     def ask(self) -> list[Setting]:
-        self.asked = self.search.ask(n_points=self.size)
-        return [dict(zip(self.names, point, strict=True)) for point in self.asked]
+        points: list[Any] = self.search.ask(n_points=self.size) or []
+        self.asked = points
+        return [dict(zip(self.names, point, strict=True)) for point in points]
 
     def tell(self, losses: np.ndarray) -> None:
         self.search.tell(self.asked, [float(loss) for loss in losses])

@@ -49,7 +49,7 @@ def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorit
 
 
 @cache
-def _program(method: str, space: SearchSpace, size: int, num_generations: int, num_seeds: int) -> Callable[..., Any]:
+def _program(method: str, space: SearchSpace, size: int, num_generations: int) -> Any:
     algorithm = _algorithm(method, space, size)
     scan = evolution.scan(evolution.make_step(algorithm), num_generations)
 
@@ -76,7 +76,7 @@ def run_ours(method: str, problem: str, size: int, num_generations: int, num_see
     shapes = tuple(leaf.shape for leaf in jax.tree.leaves(task))
     signature = (method, task.space, jax.tree.structure(task), shapes, size, num_generations, num_seeds)
     if signature not in _compiled:
-        program = _program(method, task.space, size, num_generations, num_seeds)
+        program = _program(method, task.space, size, num_generations)
         _compiled[signature] = program.lower(keys, task).compile()
     began = time.perf_counter()
     curves = np.asarray(_compiled[signature](keys, task))
