@@ -218,14 +218,9 @@ def invasive_ga(
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
         predicted = state.predicted
         if has_model:
-<<<<<<< HEAD
-            mean, _ = model.predict(state.params, genomes)
-            predicted = _as_loss(state.archive, _target(state.archive, state.noisy), mean)
-=======
             target = jnp.where(state.noisy, _normal_score(state.archive), _winsorised(state.archive))
             predicted = _as_loss(state.archive, target, model.predict(state.params, genomes)[0])
             predicted = jnp.where(state.archive.valid.any(), predicted, jnp.nan)
->>>>>>> search
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
@@ -243,7 +238,7 @@ def invasive_ga(
         number = state.generation * population_size + jnp.arange(population_size, dtype=jnp.int32)
         archive = insert(state.archive, genomes, loss, number)
 
-        target = _target(archive, is_noisy)
+        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(archive))
         params, mean = state.params, state.mean
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
@@ -313,11 +308,6 @@ def _standardised(target: Array, valid: Array) -> Array:
     mean = jnp.sum(jnp.where(valid, target, 0.0)) / count
     centred = jnp.where(valid, target - mean, 0.0)
     return centred / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(centred)) / count), 1e-12)
-
-
-def _target(archive: Archive, noisy: Array) -> Array:
-    """f32[A]: what the model is fitted to."""
-    return jnp.where(noisy, _normal_score(archive), _winsorised(archive))
 
 
 def _winsorised(archive: Archive) -> Array:

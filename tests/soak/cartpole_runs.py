@@ -32,7 +32,8 @@ def main(num_runs: int) -> int:
             seconds.append(time.monotonic() - began)
             print(f"run {i}: {seconds[-1]:.1f} s", flush=True)
     print(
-        f"{num_runs} of {num_runs} runs finished; slowest {max(seconds):.1f} s, median {sorted(seconds)[num_runs // 2]:.1f} s"
+        f"{num_runs} of {num_runs} runs finished; "
+        f"slowest {max(seconds):.1f} s, median {sorted(seconds)[num_runs // 2]:.1f} s"
     )
     return 0
 
