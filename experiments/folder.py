@@ -33,6 +33,7 @@ OUTSIDE = (
     "num_processes",
     "process_id",
     "data_dir",  # the data's own SHA-256 is compared
+    "no_report",
     "tensorboard",
     "wandb",
     "mlflow",

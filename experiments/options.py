@@ -185,6 +185,9 @@ class Options:
             help="Begin with the best settings of a history (.csv, .parquet), a .json list, or an Optuna URL.",
         ),
     ] = None
+    no_report: Annotated[
+        bool, Option("--no-report", rich_help_panel=_RUN, help="Leave out figures, report.html and history.parquet.")
+    ] = False
     tensorboard: Annotated[bool, Option("--tensorboard", rich_help_panel=_RUN, help="Write DIR/tensorboard.")] = False
     wandb: Annotated[bool, Option("--wandb", rich_help_panel=_RUN, help="Log to Weights & Biases.")] = False
     mlflow: Annotated[bool, Option("--mlflow", rich_help_panel=_RUN, help="Log to MLflow.")] = False
