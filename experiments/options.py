@@ -236,8 +236,6 @@ class Options:
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
                 raise ValueError(f"--{name} needs the package {package}: pip install 'jaxga[{name}]'")
-        if self.resume is not None and self.out not in (None, self.resume):
-            raise ValueError(f"--out does not go with --resume, which writes to {self.resume}; got {self.out}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **missing)
         _ = resolved.num_generations
