@@ -33,6 +33,7 @@ OUTSIDE = (
     "num_processes",
     "process_id",
     "data_dir",  # the data's own SHA-256 is compared
+    "no_report",
     "tensorboard",
     "wandb",
     "mlflow",
@@ -109,6 +110,8 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     Raises ``ValueError`` where one of them would make another run.
     """
     assert given.resume is not None
+    if given.out is not None:
+        raise ValueError(f"--out does not go with --resume, which writes to {given.resume}; got {given.out}")
     config = read_config(given.resume)
     plain: dict[str, Any] = config["options"]
     unknown = sorted(set(plain) - {field.name for field in dataclasses.fields(Options)})

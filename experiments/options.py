@@ -185,6 +185,9 @@ class Options:
             help="Begin with the best settings of a history (.csv, .parquet), a .json list, or an Optuna URL.",
         ),
     ] = None
+    no_report: Annotated[
+        bool, Option("--no-report", rich_help_panel=_RUN, help="Leave out figures, report.html and history.parquet.")
+    ] = False
     tensorboard: Annotated[bool, Option("--tensorboard", rich_help_panel=_RUN, help="Write DIR/tensorboard.")] = False
     wandb: Annotated[bool, Option("--wandb", rich_help_panel=_RUN, help="Log to Weights & Biases.")] = False
     mlflow: Annotated[bool, Option("--mlflow", rich_help_panel=_RUN, help="Log to MLflow.")] = False
@@ -233,8 +236,6 @@ class Options:
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
                 raise ValueError(f"--{name} needs the package {package}: pip install 'jaxga[{name}]'")
-        if self.resume is not None and self.out not in (None, self.resume):
-            raise ValueError(f"--out does not go with --resume, which writes to {self.resume}; got {self.out}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **missing)
         _ = resolved.num_generations

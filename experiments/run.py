@@ -216,7 +216,7 @@ def _evolve(
         figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
         for tracker in trackers:
             tracker.finish(best, figures)
-        left_out = write_outputs(path)
+        left_out = [] if options.no_report else write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         screen.print_times(console, seconds)

@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
 def study(
     name: str, space: SearchSpace, objective: Objective, columns: dict[str, np.ndarray], storage: str | None = None
 ) -> optuna.Study:
-    """A study of these members, in memory or in ``storage``.
+    """A study of these members (``{}`` for none yet), in memory or in ``storage``.
 
     Raises ``ValueError`` where the storage has a study of that name.
     """
@@ -77,5 +77,6 @@ def study(
         except optuna.exceptions.DuplicatedStudyError:
             raise ValueError(f"{storage} has a study {name!r} already") from None
         made.set_metric_names([objective.name])
-    made.add_trials(trials(space, columns))
+    if columns:
+        made.add_trials(trials(space, columns))
     return made

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxga import evolution, invasive_ga
+from jaxga import evolution, ga, invasive_ga
 from jaxga.algorithms.warm import warm_start
 from jaxga.checkpoint import CheckpointError, Checkpoints, digest, restore
 from jaxga.space import Integer, SearchSpace, Uniform
@@ -129,7 +129,7 @@ def test_a_folder_that_went_is_an_error_of_one_line(tmp_path):
 
 def test_warm_start_evaluates_the_given_first_and_then_goes_its_own_way():
     space = SearchSpace(x=Uniform(0, 1), n=Integer(0, 9))
-    plain = invasive_ga(space, population_size=4)
+    plain = ga(space, population_size=4)
     given = jnp.array([[0.25, 0.55], [0.5, 0.15]])
     warm = warm_start(plain, given)
     key = jax.random.key(0)
