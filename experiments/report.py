@@ -222,7 +222,8 @@ def _surrogate(table: Table) -> Iterator[Section]:
         marker={
             "color": generation[known] + 1,
             "colorscale": "Viridis",
-            "size": 6,
+            "size": 7,
+            "symbol": np.where(table.columns["species"][known] == "invader", "triangle-up", "circle"),
             "opacity": 0.75,
             "colorbar": {"title": "generation", "thickness": 10},
         },
@@ -230,8 +231,9 @@ def _surrogate(table: Table) -> Iterator[Section]:
     )
     ends = [min(predicted[known].min(), value[known].min()), max(predicted[known].max(), value[known].max())]
     scatter.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dot", "color": "#555"}, showlegend=False)
-    scatter.update_xaxes(title=f"predicted {table.objective.name}")
-    scatter.update_yaxes(title="observed")
+    scale = _log_axis(table, np.append(predicted[known], value[known]))
+    scatter.update_xaxes(title=f"predicted {table.objective.name}", type=scale)
+    scatter.update_yaxes(title="observed", type=scale)
     scatter.update_layout(title="Each member that was predicted")
     numbers = np.unique(generation[known])
     error = [float(np.median(np.abs(predicted - value)[known & (generation == g)])) for g in numbers]
@@ -247,7 +249,7 @@ def _surrogate(table: Table) -> Iterator[Section]:
     line.update_layout(title="Its error by generation")
     yield (
         "Is the surrogate right?",
-        "What the surrogate expected of a member, against what training it gave.",
+        "What the surrogate expected of a member, against what training it gave; triangles are invaders.",
         [scatter, line],
     )
 
