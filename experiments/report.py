@@ -108,7 +108,9 @@ def _summary(table: Table) -> str:
     tiles += [("members trained", f"{table.num_members:,}"), ("of them failed", f"{failed:,}")]
     cells = "".join(f"<div class='tile'><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>" for k, v in tiles)
     config = table.config
-    data = f"{config['data']['name']}: {config['data']['source']}. " if config["data"] else ""
+    # What stands in brackets, such as why a download failed, is in config.json.
+    source = config["data"].get("source", "").split(" (")[0]
+    data = f"{config['data']['name']}: {source}. " if source else ""
     about = (
         f"{data}Seed {config['options']['seed']}, {len(config['devices'])} x {config['devices'][0]}, "
         f"{config['processor']}, jax {config['versions'].get('jax')}. Run {config['run']}, {config['created']}."
