@@ -16,7 +16,8 @@ from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
-# From a prototype's ablation on synthetic problems and hyperparameter tables; _SHRINKAGE and _NUM_MEASURED are by judgement.
+# From a prototype's ablation on synthetic problems and hyperparameter tables;
+# _SHRINKAGE and _NUM_MEASURED are by judgement.
 _NUM_PARENTS = 32
 _LITTER = 4  # children bred for one place, of which the surrogate keeps one
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
