@@ -73,7 +73,7 @@ def new(path: Path) -> Lock:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {path} cannot be written: {error.strerror}") from None
-    if any(not entry.name.startswith(".") for entry in path.iterdir()):
+    if any(path.iterdir()):
         raise ValueError(f"--out {path} is not empty: name a new folder, or go on with --resume {path}")
     return Lock(path, "--out")
 

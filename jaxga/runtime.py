@@ -87,6 +87,7 @@ def distributed(
         threading.Thread(target=_end_with_process_0, daemon=True).start()
     if coordinator == "auto":
         jax.distributed.initialize(heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT)
+        _connect()
         return
     if num_processes is None or process_id is None:
         raise ValueError("a coordinator needs the number of processes and this process's id")
@@ -98,6 +99,20 @@ def distributed(
         process_id=process_id,
         heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
     )
+    _connect()
+
+
+def _connect() -> None:
+    """Let the processes meet now: Gloo writes of it to the standard output, where nobody asked for it."""
+    sys.stdout.flush()
+    with open(os.devnull, "wb") as nowhere:
+        stdout = os.dup(1)
+        try:
+            os.dup2(nowhere.fileno(), 1)
+            agree(True)
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
 
 
 def population_mesh() -> Mesh | None:
@@ -167,7 +182,12 @@ def _end_with_process_0() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process and its workers at once, without waiting for them to come to an end."""
+    """End this process and its workers at once, without waiting for them to come to an end.
+
+    A worker waits: what ends it ends process 0 too, which says why.
+    """
+    if os.environ.get(_LIFELINE):
+        threading.Event().wait(_HEARTBEAT_TIMEOUT)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

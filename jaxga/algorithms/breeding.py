@@ -15,6 +15,8 @@ from jaxga.space import SearchSpace
 _PRESSURE = 3.84
 # Numbers drawn once a child; four more are drawn once a gene.
 _NUM_SINGLE = 9
+# So many of the best say how long a step is.
+_NUM_MEASURED = 32
 
 
 class Parents(NamedTuple):
@@ -41,16 +43,21 @@ class Recipe(NamedTuple):
 
 def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents, Array]:
     """The parents among genomes f32[A, D] and their rows i32[K]; a loss of ``+inf`` is no parent."""
-    rows = jnp.argsort(loss)[:num_parents]
-    rank_weights = jnp.exp(-_PRESSURE * jnp.arange(num_parents) / num_parents)
-    weights = jnp.where(jnp.isfinite(loss[rows]), rank_weights, 0.0)
-    weights = weights / jnp.maximum(weights.sum(), 1e-30)
-    chosen = genomes[rows]
-    mean = weights @ chosen
-    spread = jnp.sqrt(weights @ jnp.square(chosen - mean))
+    # However few breed, a step is measured by as many: of a handful the spread is soon nothing.
+    num_measured = min(max(num_parents, _NUM_MEASURED), loss.shape[0])
+    rows = jnp.argsort(loss)[:num_measured]
+    exists = jnp.isfinite(loss[rows])
+
+    def rank_weights(num: int) -> Array:
+        weights = jnp.where(exists[:num], jnp.exp(-_PRESSURE * jnp.arange(num) / num), 0.0)
+        return weights / jnp.maximum(weights.sum(), 1e-30)
+
+    measured, near = rank_weights(num_measured), genomes[rows]
+    spread = jnp.sqrt(measured @ jnp.square(near - measured @ near))
     # A lone parent has no spread: a tenth of the cube; identical ones still have to move.
-    spread = jnp.where((weights > 0).sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
-    return Parents(chosen, weights, spread), rows
+    spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
+    rows = rows[:num_parents]
+    return Parents(genomes[rows], rank_weights(num_parents), spread), rows
 
 
 def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[Array, Array]]:
@@ -100,7 +107,9 @@ def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[A
         kinds = kind[:, None]
         ordered = jnp.select([kinds == 1, kinds == 2, kinds == 3], [x1 + everything, x1 + some, differential], crossed)
         inherited = jnp.where(kinds >= 3, mixed, x1)
-        child = jnp.where(categorical, jnp.where(masked, fresh, inherited), reflect(ordered))
+        # A crossover without a step has its masked genes drawn anew: the one move that no spread limits.
+        anew = masked & ((kind == 4) & (once[8] > 0.5))[:, None]
+        child = jnp.where(anew | (categorical & masked), fresh, jnp.where(categorical, inherited, reflect(ordered)))
         child = space.snap(jnp.where(kinds == 0, fresh, child))
 
         mate = jnp.select([kind == 3, kind == 4], [third, second], -1)

@@ -16,7 +16,8 @@ from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
-# The constants below were chosen by ablation on synthetic problems and hyperparameter tables.
+# From a prototype's ablation on synthetic problems and hyperparameter tables;
+# _SHRINKAGE and _NUM_MEASURED are by judgement.
 _NUM_PARENTS = 32
 _LITTER = 4  # children bred for one place, of which the surrogate keeps one
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
@@ -127,7 +128,7 @@ def invasive_ga(
             value=jnp.full(archive_size, jnp.inf, jnp.float32),
             mean=jnp.zeros(archive_size),
             params=model.init(key_model),
-            species=jnp.full(population_size, Species.FOUNDER, jnp.int32),
+            species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
             predicted=jnp.full(population_size, jnp.nan, jnp.float32),
         )
@@ -193,7 +194,10 @@ def invasive_ga(
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         key_draws, key_chunks = jax.random.split(key)
         draws = jax.random.uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
-        parents, rows = best_parents(state.archive.genomes, state.value, num_parents)
+        # A setting is a parent once, however often it was evaluated: else few parents soon are all the same one.
+        same = jnp.tril(same_rows(state.archive.genomes, state.archive.genomes) & state.archive.valid, -1)
+        distinct = jnp.where(same.any(1), jnp.inf, state.value)
+        parents, rows = best_parents(state.archive.genomes, distinct, num_parents)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
         place = jnp.arange(population_size)
         num_children = population_size - jnp.where(state.noisy, least_invaders, most_invaders)
@@ -214,7 +218,7 @@ def invasive_ga(
         last = again & (place == population_size - 1)
         best = jnp.argmin(state.value)
         genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
-        species = jnp.where(last, Species.SURVIVOR, species)
+        species = jnp.where(last, int(Species.SURVIVOR), species)
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
         predicted = state.predicted
         if has_model:

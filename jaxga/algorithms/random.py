@@ -55,7 +55,7 @@ def sampling(space: SearchSpace, population_size: int, ask: Callable[..., tuple[
         best_genome = jnp.where(better, genomes[best], state.best_genome)
         best_loss = jnp.minimum(loss[best], state.best_loss)
         info = Info(
-            species=jnp.full(population_size, Species.FOUNDER, jnp.int32),
+            species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
             predicted=jnp.full(population_size, jnp.nan, jnp.float32),
             best_genome=best_genome,

@@ -97,6 +97,13 @@ def test_no_worker_outlives_process_0(tmp_path):
         time.sleep(0.1)
 
 
+def test_what_all_processes_find_wrong_is_said_once(tmp_path):
+    status, _, err = run("--task", "ppo", "--env", "Chess-v0", "--out", tmp_path / "run", "--processes", 2)
+    assert status == 2
+    assert err.startswith("error: ppo: env must be one of")
+    assert err.count("\n") == 1
+
+
 def commands():
     for folder in Path("/proc").glob("[0-9]*"):
         try:
