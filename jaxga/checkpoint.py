@@ -80,7 +80,7 @@ class Checkpoints:
         if not wait and self._manager.is_saving_in_progress():
             return False
         if not self.folder.is_dir():
-            raise CheckpointError(f"checkpoint {self.folder / str(generation)}: the folder is gone")
+            raise CheckpointError(f"checkpoint {self.folder / str(generation)} cannot be written: the folder is gone")
         arrays = _to_arrays(state)
         about = {"format": _FORMAT, "notes": notes, "arrays": _shapes(arrays)}
         about["sha256"] = _digest(arrays, about)
@@ -173,7 +173,7 @@ def _guarded(path: Path, write: Callable[[], Any]) -> Any:
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"checkpoint {path}: {_first_line(error)}") from error
+        raise CheckpointError(f"checkpoint {path} cannot be written: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
