@@ -1,5 +1,9 @@
 """Checkpoints: what is saved comes back to the last bit, and what was changed on the disk is told and passed over."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +57,7 @@ def test_the_last_three_are_kept(saved):
 
 @pytest.mark.parametrize("damage", ["altered", "truncated", "removed"])
 @pytest.mark.parametrize("what", ["about/metadata", "state/manifest.ocdbt", "state/d/*"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_used(saved, damage, what, capfd):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(saved, damage, what):
     [path, *_] = sorted((saved / "5").glob(what))
     content = path.read_bytes()
     if damage == "removed":
@@ -67,7 +71,18 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(saved, damage, wh
     assert int(found.state["n"]) == 4
     [line] = found.unusable
     assert line.startswith("checkpoint 5 is not usable: damaged (")
-    assert capfd.readouterr().err == ""
+
+
+def test_orbax_prints_no_traceback_of_a_damaged_checkpoint(saved):
+    for path in (saved / "5").glob("state/d/*"):
+        path.unlink()
+    code = "import sys, jax.numpy as jnp; from tests.test_checkpoint import STATE, restore\n"
+    code += "print(restore(sys.argv[1], like=STATE).notes)"
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-c", code, str(saved)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=100)
+    assert done.stdout == "{'g': 4}\n"
+    assert done.stderr == ""
 
 
 def test_a_changed_note_is_found(saved):
