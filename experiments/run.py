@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AllMembersFailed, ValueError) as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error}; the run ends here, what {path} has of it stays readable")
+        return _fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
     finally:
         if lock is not None:
             lock.release()

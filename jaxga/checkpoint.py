@@ -7,10 +7,9 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,6 +145,7 @@ def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any
 
     # A failed write is raised where it is waited for; its traceback need not be printed as well.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+    _hush()
     options = ocp.CheckpointManagerOptions(
         max_to_keep=num_kept,
         create=not read_only,
@@ -180,18 +180,18 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Orbax's threads print tracebacks of what they also raise; no Python-level setting reaches them."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+def _hush() -> None:
+    """Orbax's threads print a traceback of what they also raise, once its event loop is gone: leave that out."""
+    ordinary = sys.unraisablehook
+    if getattr(ordinary, "is_hush", False):
+        return
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            ordinary(unraisable)
+
+    hook.is_hush = True  # pyright: ignore[reportFunctionMemberAccess]
+    sys.unraisablehook = hook
 
 
 def _steps(folder: Path) -> list[int]:
@@ -201,7 +201,7 @@ def _steps(folder: Path) -> list[int]:
 def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     import orbax.checkpoint as ocp
 
-    with _silent(), contextlib.closing(_open(folder, num_kept=None, read_only=True)) as manager:
+    with contextlib.closing(_open(folder, num_kept=None, read_only=True)) as manager:
         about = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
         arrays = {name: np.empty(shape, dtype) for name, dtype, shape in about["arrays"]}
         whole = {name: 0 for name, array in arrays.items() if array.size}

@@ -302,6 +302,7 @@ def test_a_full_disk_ends_a_run_in_one_line(tmp_path, monkeypatch, capfd):
     assert main([*SMALL, "--generations", "100", "--out", str(folder)]) == 2
     err = capfd.readouterr().err
     assert err.count("\n") == 1
+    assert err.startswith("error: /")
     assert "history.csv cannot be written: No space left on device; the run ends here" in err
     with open(folder / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
