@@ -3,6 +3,9 @@
 Ranges, logarithms, whole numbers and categories are handed over natively where the package knows them.
 """
 
+# pyright: reportMissingImports=false
+# The extra "peers" may not be installed.
+
 import importlib.util
 import warnings
 from collections.abc import Callable

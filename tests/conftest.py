@@ -1,0 +1,12 @@
+"""Compiled programs are kept between tests and runs: most of the suite's time is compiling the same ones."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+
+_CACHE = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(tempfile.gettempdir()) / "jaxga-test-programs")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)  # for the processes that tests start
+jax.config.update("jax_compilation_cache_dir", str(_CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
