@@ -30,7 +30,9 @@ class BenchmarkOptions:
 
     task: Annotated[Literal["mnist", "cartpole"], Option(help="What to train.")] = "mnist"
     pop: Annotated[int, Option(min=2, help="Members per generation.")] = 64
-    steps: Annotated[int, Option(min=1, show_default="100 (mnist), 100000 (cartpole)", help="Steps a member.")] = 0
+    steps: Annotated[
+        int | None, Option(min=1, show_default="100 (mnist), 100000 (cartpole)", help="Training steps a member.")
+    ] = None
     generations: Annotated[int, Option(min=1, help="Generations timed, after the first; the median counts.")] = 3
     sequential: Annotated[int, Option(min=1, help="Members trained one after another, for comparison.")] = 4
     data_dir: Annotated[Path | None, Option(help="mnist: folder of the four IDX files.")] = None
@@ -117,6 +119,7 @@ ROWS: dict[str, tuple[str, Callable[[BenchmarkOptions], Row]]] = {
 
 
 def _task(options: BenchmarkOptions) -> Any:
+    assert options.steps is not None  # main has filled it in
     if options.task == "mnist":
         from tasks.data import load_images
         from tasks.mnist import mnist
@@ -129,6 +132,7 @@ def _task(options: BenchmarkOptions) -> Any:
 
 def _work(options: BenchmarkOptions) -> dict[str, float]:
     """What one generation does: environment steps, or floating-point operations of the matrix products."""
+    assert options.steps is not None  # main has filled it in
     if options.task == "cartpole":
         return {"env_steps": float(options.pop * options.steps)}
     # 784-128-10: forward, and backward without the gradient of the images; then 10,000 validation images.

@@ -155,11 +155,13 @@ def _generations(
         return *programs[length](root_key, state, task), length
 
     any_finite = done > 0
+    # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
+    is_blocking = mesh is not None and jax.default_backend() == "cpu"
     pending = dispatch(current)
     while pending is not None:
         current, stacked, length = pending
         done += length
-        pending = dispatch(current)
+        pending = None if is_blocking else dispatch(current)
         records = jax.device_get(stacked)
         for i in range(length):
             record: Record = jax.tree.map(lambda x, i=i: x[i], records)
@@ -172,6 +174,8 @@ def _generations(
             now = time.perf_counter()
             yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
             last, compile_seconds = now, 0.0
+        if is_blocking:
+            pending = dispatch(current)
 
 
 def as_key(key: Array | int) -> Array:
