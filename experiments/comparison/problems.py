@@ -154,9 +154,8 @@ def catalogue() -> dict[str, Problem]:
     own: dict[str, Callable[[], ScoredTask]] = {"guess": _guess, "mnist": _mnist, "cartpole": _cartpole}
     for base, half in deal(list(own)).items():
         is_trained = base != "guess"
-        problems.append(
-            Problem(base, "own", base, half, own[base], is_trained, not is_trained, _FEW_EVALUATIONS, is_trained)
-        )
+        limit = _FEW_EVALUATIONS if is_trained else None
+        problems.append(Problem(base, "own", base, half, own[base], is_trained, not is_trained, limit, is_trained))
     return {problem.name: problem for problem in problems}
 
 
