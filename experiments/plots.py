@@ -22,7 +22,8 @@ _LOOKS = {
     Species.INVADER: ("#D55E00", "^"),
     Species.SURVIVOR: ("#009E73", "D"),
 }
-_STYLE = {
+# The house style of every figure.
+STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -45,7 +46,7 @@ def convergence(path: Path, columns: Columns, objective: Objective, title: str) 
         [np.nanpercentile(row, [25, 50, 75]) if np.isfinite(row).any() else [np.nan] * 3 for row in rows]
     )
     best = objective.sign * np.fmin.accumulate([np.nanmin(np.append(objective.sign * row, np.inf)) for row in rows])
-    with plt.style.context(_STYLE):
+    with plt.style.context(STYLE):
         figure, axes = plt.subplots(figsize=(6.4, 4))
         axes.fill_between(numbers + 1, quartiles[:, 0], quartiles[:, 2], color="#0072B2", alpha=0.18, lw=0)
         axes.plot(numbers + 1, quartiles[:, 1], color="#0072B2", label="median and quartiles of a generation")
@@ -63,7 +64,7 @@ def search_space(path: Path, columns: Columns, space: SearchSpace, objective: Ob
     """Where every member lies, by species: a map of two hyperparameters, else one panel a hyperparameter."""
     value = np.where(np.isfinite(columns["value"]), columns["value"], np.nan)
     best = int(np.nanargmin(objective.sign * value))
-    with plt.style.context(_STYLE):
+    with plt.style.context(STYLE):
         if space.size == 2:
             figure, axes = plt.subplots(figsize=(6.4, 4.8))
             (name_x, _), (name_y, _) = space.items

@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from experiments.comparison.problems import Problem
 from experiments.comparison.statistics import Estimate, mean_ranks, win_rates
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+from experiments.plots import STYLE
 
 # Below it regrets are tied: float32 resolves no less of values of the size of the offset.
 FLOOR = 1e-6
@@ -31,15 +28,6 @@ _COLOURS = [
     "#117733",
 ]
 _MARKERS = "osD^v<>PX*"
-_STYLE = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "figure.dpi": 150,
-    "savefig.bbox": "tight",
-}
 
 
 class Budget(NamedTuple):
@@ -186,7 +174,7 @@ def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any
     """The median over the problems of the median over the seeds, of the methods that ran on all of them."""
     known = {problem.name for problem in problems if problem.knows_optimum}
     looks = _looks(list(dict.fromkeys(method for budget in budgets for method in budget.curves)))
-    with plt.style.context(_STYLE):
+    with plt.style.context(STYLE):
         shape = (4.6 * len(budgets), 4.2)
         figure, grid = plt.subplots(1, len(budgets), figsize=shape, squeeze=False, layout="constrained")
         for axes, budget in zip(grid.flat, budgets, strict=True):
@@ -217,7 +205,7 @@ def _legend_of_all(figure: Any, grid: np.ndarray) -> None:
 
 def _plot_wins(path: Path, summaries: dict[str, Any], focus: str) -> None:
     """The win rates of one method against every other, with their intervals."""
-    with plt.style.context(_STYLE):
+    with plt.style.context(STYLE):
         shape = (4.6 * len(summaries), 3.8)
         figure, grid = plt.subplots(1, len(summaries), figsize=shape, squeeze=False, layout="constrained")
         for axes, (name, summary) in zip(grid.flat, summaries.items(), strict=True):
