@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from experiments import records
 from experiments.options import Options
+from experiments.warm import Known
 from jaxga import SearchSpace, Task
 from jaxga.checkpoint import Restored, restore
 from jaxga.evolution import State
 from jaxga.saved import describe
 
+WARM_START = "warm_start.json"
 # Options that change no figure of any generation: how long the run is, where it runs and what it tells whom.
 # Everything else makes another run. Settings of the stop rules stand beside --generations: they end the same
 # sequence of generations earlier or later.
@@ -135,12 +137,10 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     return dataclasses.replace(given, **kept)
 
 
-def identity(
-    options: Options, space: SearchSpace, data: dict[str, Any], warm_genomes: list[list[float]] | None
-) -> dict[str, Any]:
+def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: Known | None) -> dict[str, Any]:
     """Everything that a run's figures are a function of."""
     named = {name: value for name, value in options.as_dict().items() if name not in LENGTH + OUTSIDE}
-    named["warm_start"] = warm_genomes and hashlib.sha256(json.dumps(warm_genomes).encode()).hexdigest()
+    named["warm_start"] = known and known.sha256
     return named | {
         "search space": json.loads(json.dumps(describe(space))),
         "data": data.get("sha256"),
@@ -181,17 +181,18 @@ def write_config(
     options: Options,
     task: Task,
     data: dict[str, Any],
-    warm_genomes: list[list[float]] | None,
+    known: Known | None,
 ) -> dict[str, Any]:
     """``config.json``: everything needed to repeat the run, or to go on with it; gives its content."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     if options.resume is None:
-        about = identity(options, task.space, data, warm_genomes)
+        about = identity(options, task.space, data, known)
+        if known is not None:
+            known.write(path / WARM_START)
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
         config |= {"space": describe(task.space), "objective": task.objective._asdict()}
-        config |= {"warm_start": warm_genomes}
     else:
         config = read_config(path)
         config["options"] |= {name: options.as_dict()[name] for name in LENGTH}

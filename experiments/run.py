@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import typer
 from rich.console import Console
@@ -25,9 +24,8 @@ from experiments.recorder import Recorder
 from experiments.start import join, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
 from experiments.tracking import TRACKERS
-from experiments.warm import read_settings
+from experiments.warm import Known, read_known
 from jaxga import Algorithm, AllMembersFailed, Generation, Task, evolution, run, runtime
-from jaxga.algorithms.warm import warm_start
 from jaxga.checkpoint import digest
 from jaxga.run import as_key, evaluate_fresh
 
@@ -61,19 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             join(options, [sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)], options.entry.is_heavy)
         task, data = options.entry.build(options)
         algorithm = options.make_algorithm(task.space)
-        warm_genomes = None
+        known = None
         if options.resume is not None:
-            warm_genomes = folder.read_config(options.resume)["warm_start"]
+            known = Known.read(options.resume / folder.WARM_START)
         elif options.warm_start is not None:
-            genomes = read_settings(options.warm_start, task.space, task.objective)
-            warm_genomes = genomes[: options.pop].tolist()
-        if warm_genomes is not None:
-            algorithm = warm_start(algorithm, jnp.asarray(warm_genomes, jnp.float32))
+            known = read_known(options.warm_start, task.space, task.objective)
+        if known is not None:
+            algorithm = known.given_to(algorithm)
         on_cpu = jax.default_backend() == "cpu"
         options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
         warnings = []
         if options.resume is not None:
-            warnings = folder.check_identity(options.resume, folder.identity(options, task.space, data, warm_genomes))
+            warnings = folder.check_identity(options.resume, folder.identity(options, task.space, data, known))
     except (ValueError, OSError, ImportError) as error:
         if lock is not None and path is not None and options.resume is None:
             folder.discard(path)
@@ -86,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return 0
     try:
-        return _evolve(console, path, options, task, algorithm, data, warm_genomes, began)
+        return _evolve(console, path, options, task, algorithm, data, known, began)
     except (AllMembersFailed, ValueError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -119,7 +116,7 @@ def _evolve(
     task: Task,
     algorithm: Algorithm,
     data: dict[str, Any],
-    warm_genomes: list[list[float]] | None,
+    known: Known | None,
     began: float,
 ) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
@@ -142,7 +139,7 @@ def _evolve(
         sinks: list[Callable[[Generation], None]] = [watch.write]
         recorder, trackers = None, []
         if path is not None:
-            config = folder.write_config(path, options, task, data, warm_genomes)
+            config = folder.write_config(path, options, task, data, known)
             recorder = Recorder(path, config["run"], task, options.replicates, start, watch)
             stack.callback(recorder.close)
             if not recorder.has_checkpoints:

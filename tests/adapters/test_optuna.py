@@ -121,10 +121,10 @@ def test_every_distribution_there_and_back(distribution):
     assert [repr(v) for v in back] == [repr(v) for v in values] or back == pytest.approx(values, rel=1e-5)
 
 
-def test_failed_and_pruned_trials():
-    told = []
+def spy(told):
+    """Random search that notes the losses that it is told."""
 
-    def spying(space, *, population_size):
+    def make_algorithm(space, *, population_size):
         inner = random_search(space, population_size=population_size)
 
         def tell(key, state, genomes, loss, loss_var):
@@ -133,7 +133,12 @@ def test_failed_and_pruned_trials():
 
         return inner._replace(tell=tell)
 
-    study = make("maximize", algorithm=spying)
+    return make_algorithm
+
+
+def test_failed_and_pruned_trials():
+    told = []
+    study = make("maximize", algorithm=spy(told))
 
     def objective(trial):
         suggest(trial)
@@ -151,6 +156,16 @@ def test_failed_and_pruned_trials():
     assert told == [-5.0, math.inf, math.inf, -0.25, *[math.inf] * P]
 
 
+def test_losses_are_told_in_the_order_of_the_members():
+    told = []
+    study = make(algorithm=spy(told))
+    trials = [study.ask(RANGES) for _ in range(P)]
+    for trial in reversed(trials):
+        study.tell(trial, float(trial.number))
+    study.ask(RANGES)
+    assert told == [0.0, 1.0, 2.0, 3.0]
+
+
 def test_a_space_that_shows_itself():
     """Parameters that all trials have are searched together, the others independently, whatever comes when."""
     study = make(search_space=None, algorithm=invasive_ga)
@@ -159,12 +174,13 @@ def test_a_space_that_shows_itself():
     def objective(trial):
         relative.append(sorted(trial.relative_params))
         setting = suggest(trial)
-        if setting["c"] == "a":
+        if trial.number == 0:
             trial.suggest_float("more", 0.0, 1.0)
         return value_of(setting)
 
     study.optimize(objective, n_trials=4 * P)
     assert relative[0] == []
+    assert "more" in relative[1]
     assert relative[-1] == sorted(set(RANGES) - {"fixed"})
     assert min(t.value for t in study.trials[P:]) < min(t.value for t in study.trials[:P])
 
@@ -182,13 +198,18 @@ def test_a_study_that_goes_on_is_learned_from(tmp_path):
 
 def test_a_setting_that_was_enqueued_is_learned_as_it_is():
     study = make()
-    fixed = {"x": 1.0, "lr": 1e-2, "q": 0.5, "n": 3, "m": 8, "c": "a"}
-    study.enqueue_trial(fixed)
+    study.enqueue_trial({"x": 1.0, "lr": 1e-2, "q": 0.5, "n": 3, "m": 8, "c": "a"})
     study.optimize(lambda trial: value_of(suggest(trial)), n_trials=P + 1)
     archive = study.sampler._search._state.archive
     row = int(jnp.argmin(archive.loss))
     assert float(archive.loss[row]) == pytest.approx(0.0, abs=1e-9)
     np.testing.assert_allclose(archive.genomes[row][0], 2 / 3, atol=1e-6)
+    study.enqueue_trial({"x": -1.0})  # the rest is the sampler's
+    study.optimize(lambda trial: value_of(suggest(trial)), n_trials=P)
+    study.ask(RANGES)
+    genomes, losses, _ = study.sampler._search._state.archive
+    rows = {round(float(g[0]), 5): float(v) for g, v in zip(genomes, losses, strict=True) if np.isfinite(v)}
+    assert rows[0.0] == pytest.approx(study.trials[P + 1].value, rel=1e-5)
 
 
 def test_more_at_once_than_a_generation_and_from_threads():
