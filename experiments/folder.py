@@ -66,25 +66,44 @@ class Lock:
         os.close(self._file)
 
 
-def new(path: Path) -> Lock:
-    """Create ``path``, or take it where it is an empty folder.
+class Held:
+    """A run's folder, which nobody else writes to while this is open; ``with`` gives its path.
 
-    Raises ``ValueError`` where something is in it already, it cannot be written, or another process has it.
+    A new one in which nothing was recorded is removed at the end.
+
+    Args:
+        task: names the folder where ``out`` does not.
+        out: the folder of a new run, None for ``runs/TASK-DATE``.
+        resume: the folder of the run to go on with.
+
+    Raises ``ValueError`` where a new folder has something in it, it cannot be written, or another process has it.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out {path} cannot be written: {error.strerror}") from None
-    if any(path.iterdir()):
-        raise ValueError(f"--out {path} is not empty: name a new folder, or go on with --resume {path}")
-    return Lock(path, "--out")
 
+    def __init__(self, task: str, out: Path | None, resume: Path | None) -> None:
+        self._is_new = resume is None
+        self._path = resume or out or Path("runs") / f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
+        if self._is_new:
+            try:
+                self._path.mkdir(parents=True, exist_ok=True)
+                has_something = any(self._path.iterdir())
+            except OSError as error:
+                raise ValueError(f"--out {self._path} cannot be written: {error.strerror}") from None
+            if has_something:
+                raise ValueError(
+                    f"--out {self._path} is not empty: name a new folder, or go on with --resume {self._path}"
+                )
+        self._lock = Lock(self._path, "--out" if self._is_new else "--resume")
 
-def discard(path: Path) -> None:
-    """Remove a folder in which nothing was recorded."""
-    with suppress(OSError):
-        (path / ".lock").unlink()
-        path.rmdir()
+    def __enter__(self) -> Path:
+        return self._path
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_new:
+            with suppress(OSError):
+                if [path.name for path in self._path.iterdir()] == [".lock"]:
+                    (self._path / ".lock").unlink()
+                    self._path.rmdir()
+        self._lock.release()
 
 
 def read_config(path: Path) -> dict[str, Any]:

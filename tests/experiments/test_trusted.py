@@ -162,6 +162,29 @@ def test_a_second_process_on_a_folder_is_refused(half, capfd):
     assert resume(half) == 0
 
 
+def test_every_generation_ends_in_a_checkpoint(tmp_path, monkeypatch):
+    from jaxga.checkpoint import Checkpoints
+
+    saved, save = [], Checkpoints.save
+
+    def spy(self, generation, *arguments):
+        saved.append((generation, save(self, generation, *arguments)))
+
+    monkeypatch.setattr(Checkpoints, "save", spy)
+    for dispatch, expected in ((1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [3, 6, 8])):
+        saved.clear()
+        folder = str(tmp_path / str(dispatch))
+        assert main([*SMALL, "--generations", "8", "--dispatch", str(dispatch), "--out", folder]) == 0
+        assert saved == [(generation, True) for generation in expected]
+
+
+def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
+    """Only what the user can mend is told in one line."""
+    monkeypatch.setattr(records.HistoryFile, "write", lambda *_: int("a bug"))
+    with pytest.raises(ValueError, match="a bug"):
+        main([*SMALL, "--generations", "2", "--out", str(tmp_path / "run")])
+
+
 # --- stop rules ---
 
 
