@@ -66,7 +66,7 @@ def _parse(given: list[str]) -> Options | None:
     app.command()(Options)
     command = typer.main.get_command(app)
     try:
-        with command.make_context(Path(sys.argv[0]).name, given) as context:
+        with command.make_context(Path(sys.argv[0]).name, list(given)) as context:  # it empties its list
             named = {n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"}
             options: Options = command.invoke(context)
     except Exit:
