@@ -78,10 +78,15 @@ def _matmul_peak(options: BenchmarkOptions) -> Row:
 def _one_after_another(options: BenchmarkOptions) -> Row:
     import jax
 
+    from jaxga.runtime import compiler_options
+
     task = _task(options)
     keys = jax.random.split(jax.random.key(0), options.sequential)
     genomes = jax.random.uniform(jax.random.key(1), (options.sequential, task.space.size))
-    train = jax.jit(lambda task, key, genome: task.evaluate(key, task.space.decode(genome)).value)
+    train = jax.jit(
+        lambda task, key, genome: task.evaluate(key, task.space.decode(genome)).value,
+        compiler_options=compiler_options(),
+    )
     began = time.perf_counter()
     program = train.lower(task, keys[0], genomes[0]).compile()
     compiled = time.perf_counter()
