@@ -23,6 +23,7 @@ from experiments.comparison.runs import run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
 from experiments.start import use_compilation_cache
 from jaxga import ALGORITHMS
+from jaxga.adapters.evosax import is_installed
 from jaxga.surrogates import SURROGATES
 
 _FOCUS = "invasive_ga"
@@ -96,7 +97,8 @@ def parse_budgets(text: str) -> list[tuple[int, int]]:
 def parse_methods(options: Options) -> tuple[list[str], list[str]]:
     """Our methods and the peers; raises ``ValueError`` for an unknown one and for a package that is missing."""
     if options.methods == "all":
-        names = [*ALGORITHMS, *(name for name, peer in PEERS.items() if peer.missing() is None)]
+        names = [name for name in ALGORITHMS if is_installed() or not name.startswith("evosax_")]
+        names += [name for name, peer in PEERS.items() if peer.missing() is None]
         if options.quick:
             names = [name for name in names if name in _QUICK_METHODS]
     else:

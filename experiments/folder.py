@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from experiments import records
 from experiments.options import Options
+from experiments.warm import Known
 from jaxga import SearchSpace, Task
 from jaxga.checkpoint import Restored, restore
 from jaxga.evolution import State
 from jaxga.saved import describe
 
+WARM_START = "warm_start.json"
 # Options that change no figure of any generation: how long the run is, where it runs and what it tells whom.
 # Everything else makes another run. Settings of the stop rules stand beside --generations: they end the same
 # sequence of generations earlier or later.
@@ -64,25 +66,44 @@ class Lock:
         os.close(self._file)
 
 
-def new(path: Path) -> Lock:
-    """Create ``path``, or take it where it is an empty folder.
+class Held:
+    """A run's folder, which nobody else writes to while this is open; ``with`` gives its path.
 
-    Raises ``ValueError`` where something is in it already, it cannot be written, or another process has it.
+    A new one in which nothing was recorded is removed at the end.
+
+    Args:
+        task: names the folder where ``out`` does not.
+        out: the folder of a new run, None for ``runs/TASK-DATE``.
+        resume: the folder of the run to go on with.
+
+    Raises ``ValueError`` where a new folder has something in it, it cannot be written, or another process has it.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out {path} cannot be written: {error.strerror}") from None
-    if any(path.iterdir()):
-        raise ValueError(f"--out {path} is not empty: name a new folder, or go on with --resume {path}")
-    return Lock(path, "--out")
 
+    def __init__(self, task: str, out: Path | None, resume: Path | None) -> None:
+        self._is_new = resume is None
+        self._path = resume or out or Path("runs") / f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
+        if self._is_new:
+            try:
+                self._path.mkdir(parents=True, exist_ok=True)
+                has_something = any(self._path.iterdir())
+            except OSError as error:
+                raise ValueError(f"--out {self._path} cannot be written: {error.strerror}") from None
+            if has_something:
+                raise ValueError(
+                    f"--out {self._path} is not empty: name a new folder, or go on with --resume {self._path}"
+                )
+        self._lock = Lock(self._path, "--out" if self._is_new else "--resume")
 
-def discard(path: Path) -> None:
-    """Remove a folder in which nothing was recorded."""
-    with suppress(OSError):
-        (path / ".lock").unlink()
-        path.rmdir()
+    def __enter__(self) -> Path:
+        return self._path
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_new:
+            with suppress(OSError):
+                if [path.name for path in self._path.iterdir()] == [".lock"]:
+                    (self._path / ".lock").unlink()
+                    self._path.rmdir()
+        self._lock.release()
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -135,12 +156,10 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     return dataclasses.replace(given, **kept)
 
 
-def identity(
-    options: Options, space: SearchSpace, data: dict[str, Any], warm_genomes: list[list[float]] | None
-) -> dict[str, Any]:
+def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: Known | None) -> dict[str, Any]:
     """Everything that a run's figures are a function of."""
     named = {name: value for name, value in options.as_dict().items() if name not in LENGTH + OUTSIDE}
-    named["warm_start"] = warm_genomes and hashlib.sha256(json.dumps(warm_genomes).encode()).hexdigest()
+    named["warm_start"] = known and known.sha256
     return named | {
         "search space": json.loads(json.dumps(describe(space))),
         "data": data.get("sha256"),
@@ -181,17 +200,18 @@ def write_config(
     options: Options,
     task: Task,
     data: dict[str, Any],
-    warm_genomes: list[list[float]] | None,
+    known: Known | None,
 ) -> dict[str, Any]:
     """``config.json``: everything needed to repeat the run, or to go on with it; gives its content."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     if options.resume is None:
-        about = identity(options, task.space, data, warm_genomes)
+        about = identity(options, task.space, data, known)
+        if known is not None:
+            known.write(path / WARM_START)
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
         config |= {"space": describe(task.space), "objective": task.objective._asdict()}
-        config |= {"warm_start": warm_genomes}
     else:
         config = read_config(path)
         config["options"] |= {name: options.as_dict()[name] for name in LENGTH}

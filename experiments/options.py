@@ -182,7 +182,7 @@ class Options:
             rich_help_panel=_SEARCH,
             show_default=False,
             metavar="FILE",
-            help="Begin with the best settings of a history (.csv, .parquet), a .json list, or an Optuna URL.",
+            help="Begin with what a history (.csv, .parquet), a .json list of settings or an Optuna URL knows.",
         ),
     ] = None
     no_report: Annotated[

@@ -16,8 +16,7 @@ from jaxga.checkpoint import Checkpoints
 class Recorder:
     """Writes one generation after another: its rows, its event, and then a checkpoint that says how much that was.
 
-    Where a generation is shorter than the writing of a checkpoint, some generations go without; a resume computes
-    them again, to the same bits.
+    A checkpoint is written while the next generation is computed; where that is the faster, it waits.
 
     Args:
         path: the run's folder.
@@ -40,10 +39,8 @@ class Recorder:
         self._watch = watch
         self.num_done = 0 if start.state is None else int(start.state.generation)
         self._checkpoints: Checkpoints | None = None
-        self._last: Generation | None = None
         with contextlib.suppress(ImportError):  # without Orbax a run is recorded, but cannot go on
             self._checkpoints = Checkpoints(path / "checkpoints", after=self.num_done)
-        self._saved = self.num_done
 
     @property
     def has_checkpoints(self) -> bool:
@@ -55,12 +52,11 @@ class Recorder:
         self._history.write(generation)
         self.events.write(generation)
         self.num_done = int(generation.record.generation) + 1
-        self._last = generation
-        self._save(generation, wait=False)
+        # Of several generations in one program only the last one's state comes out.
+        if self._checkpoints is not None and generation.state is not None:
+            self._save(self._checkpoints, generation)
 
-    def _save(self, generation: Generation, wait: bool) -> None:
-        if self._checkpoints is None or generation.state is None or self._saved == self.num_done:
-            return
+    def _save(self, checkpoints: Checkpoints, generation: Generation) -> None:
         info = generation.record.info
         notes: dict[str, Any] = {name: log.notes for name, log in self._logs.items()}
         notes |= {
@@ -68,13 +64,10 @@ class Recorder:
             "best_genome": np.asarray(info.best_genome).tolist(),
             "best_loss": float(info.best_loss),
         }
-        if self._checkpoints.save(self.num_done, generation.state, notes, wait=wait):
-            self._saved = self.num_done
+        checkpoints.save(self.num_done, generation.state, notes)
 
     def finish(self) -> None:
-        """Save the last generation, and wait until that is done."""
-        if self._last is not None:
-            self._save(self._last, wait=True)
+        """Wait until the last checkpoint is written."""
         if self._checkpoints is not None:
             self._checkpoints.close()
 

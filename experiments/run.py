@@ -5,16 +5,15 @@ import dataclasses
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import typer
+from jax.sharding import Mesh
 from rich.console import Console
 from typer.exceptions import Exit, TyperException
 
@@ -24,211 +23,252 @@ from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
 from experiments.start import join, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
-from experiments.tracking import TRACKERS
-from experiments.warm import read_settings
-from jaxga import Algorithm, AllMembersFailed, Generation, Task, evolution, run, runtime
-from jaxga.algorithms.warm import warm_start
+from experiments.tracking import TRACKERS, Tracker
+from experiments.warm import Known, read_known
+from jaxga import Algorithm, AllMembersFailed, Evaluation, Generation, Task, evolution, run, runtime
 from jaxga.checkpoint import digest
+from jaxga.evolution import State
 from jaxga.run import as_key, evaluate_fresh
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for what the user can mend, 130 after Ctrl-C)."""
     began = time.perf_counter()
-    path: Path | None = None
-    lock: folder.Lock | None = None
-    try:
-        options, named = _parse(arguments)
-    except ValueError as error:
-        return _fail(str(error))
-    if options is None:  # --help has printed
-        return 0
-    try:
-        if options.resume is not None:
-            options = folder.resumed_options(options, named)
-        options = options.resolve()
-        is_first = not options.process_id
-        console = Console(quiet=options.quiet or not is_first, highlight=False)
-        if is_first and not options.dry_run:
-            if options.resume is not None:
-                path = options.resume
-                lock = folder.Lock(path, "--resume")
-            else:
-                path = options.out or Path("runs") / f"{options.task}-{datetime.now():%Y%m%d-%H%M%S}"
-                lock = folder.new(path)
-        use_compilation_cache()
-        if not options.dry_run:
-            join(options, [sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)], options.entry.is_heavy)
-        task, data = options.entry.build(options)
-        algorithm = options.make_algorithm(task.space)
-        warm_genomes = None
-        if options.resume is not None:
-            warm_genomes = folder.read_config(options.resume)["warm_start"]
-        elif options.warm_start is not None:
-            genomes = read_settings(options.warm_start, task.space, task.objective)
-            warm_genomes = genomes[: options.pop].tolist()
-        if warm_genomes is not None:
-            algorithm = warm_start(algorithm, jnp.asarray(warm_genomes, jnp.float32))
-        on_cpu = jax.default_backend() == "cpu"
-        options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
-        warnings = []
-        if options.resume is not None:
-            warnings = folder.check_identity(options.resume, folder.identity(options, task.space, data, warm_genomes))
-    except (ValueError, OSError, ImportError) as error:
-        if lock is not None and path is not None and options.resume is None:
-            folder.discard(path)
-        if lock is not None:
-            lock.release()
-        return _fail(str(error))
-    _print_plan(console, options, task, data)
-    for warning in warnings:
-        console.print(f"[yellow]note[/yellow] {warning}", soft_wrap=True)
-    if options.dry_run:
-        return 0
-    try:
-        return _evolve(console, path, options, task, algorithm, data, warm_genomes, began)
-    except (AllMembersFailed, ValueError) as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
-    finally:
-        if lock is not None:
-            lock.release()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with contextlib.ExitStack() as stack:
+        try:
+            options = _parse(given)
+            if options is None:  # --help has printed
+                return 0
+            path = None
+            if not options.process_id and not options.dry_run:
+                path = stack.enter_context(folder.Held(options.task, options.out, options.resume))
+            job = _prepare(options, [sys.argv[0], *given])
+        except (ValueError, OSError, ImportError) as error:
+            return _fail(str(error))
+        console = Console(quiet=options.quiet or bool(options.process_id), highlight=False)
+        _print_plan(console, job)
+        for note in job.notes:
+            console.print(f"[yellow]note[/yellow] {note}", soft_wrap=True)
+        if options.dry_run:
+            return 0
+        try:
+            return _evolve(console, path, job, began)
+        except AllMembersFailed as error:
+            return _fail(str(error))
+        except OSError as error:
+            return _fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
 
 
-def _parse(arguments: Sequence[str] | None) -> tuple[Options | None, set[str]]:
-    """The options, and which of them the command line names; ``ValueError`` where it is not understood."""
+def _parse(given: list[str]) -> Options | None:
+    """The options, those of the run to go on with among them; ``ValueError`` where they are not understood."""
     app = typer.Typer(add_completion=False)
     app.command()(Options)
     command = typer.main.get_command(app)
-    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with command.make_context(Path(sys.argv[0]).name, given) as context:
             named = {n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"}
-            return command.invoke(context), named
+            options: Options = command.invoke(context)
     except Exit:
-        return None, set()
+        return None
     except TyperException as error:
         raise ValueError(error.format_message()) from None
-
-
-def _evolve(
-    console: Console,
-    path: Path | None,
-    options: Options,
-    task: Task,
-    algorithm: Algorithm,
-    data: dict[str, Any],
-    warm_genomes: list[list[float]] | None,
-    began: float,
-) -> int:
-    """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
-    assert options.replicates is not None  # resolved
-    assert options.fresh is not None
-    mesh = runtime.population_mesh()
-    start = folder.Start(None, {}, ())
     if options.resume is not None:
+        options = folder.resumed_options(options, named)
+    return options.resolve()
+
+
+class Job(NamedTuple):
+    """A run before its first generation: all that the command line can have wrong has been looked at.
+
+    Attributes:
+        options: resolved.
+        task, data: what is trained, and the record of its data.
+        algorithm: with what it begins from.
+        known: that, where there is something.
+        mesh: the devices of all processes.
+        start: where a resume goes on.
+        generations: the run itself, nothing of it computed yet.
+        notes: lines to show.
+    """
+
+    options: Options
+    task: Task
+    data: dict[str, Any]
+    algorithm: Algorithm
+    known: Known | None
+    mesh: Mesh | None
+    start: folder.Start
+    generations: Iterator[Generation]
+    notes: tuple[str, ...]
+
+
+def _prepare(options: Options, command: list[str]) -> Job:
+    """Everything up to the first compile, in every process.
+
+    Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
+    """
+    use_compilation_cache()
+    if not options.dry_run:
+        join(options, command, options.entry.is_heavy)
+    task, data = options.entry.build(options)
+    algorithm, known = options.make_algorithm(task.space), None
+    if options.resume is not None:
+        known = Known.read(options.resume / folder.WARM_START)
+    elif options.warm_start is not None:
+        known = read_known(options.warm_start, task.space, task.objective)
+    if known is not None:
+        algorithm = known.given_to(algorithm)
+    on_cpu = jax.default_backend() == "cpu"
+    options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
+    start, notes = folder.Start(None, {}, ()), []
+    if options.resume is not None:
+        notes = folder.check_identity(options.resume, folder.identity(options, task.space, data, known))
         like = jax.eval_shape(partial(evolution.init, algorithm), as_key(options.seed))
         start = folder.restart(options.resume, like)
         runtime.agree(True)  # nobody writes before all have read
-    for warning in start.warnings:
-        console.print(f"[yellow]note[/yellow] {warning}", soft_wrap=True)
-    done = 0 if start.state is None else int(start.state.generation)
-    watch = Watch(options.rules, task.objective, start.notes.get("watch"))
-    seconds = {"start": time.perf_counter() - began, "compile": 0.0, "generations": 0.0}
-    best_genome, best_loss = start.notes.get("best_genome"), start.notes.get("best_loss")
-    last_state, reason = start.state, None
+    assert options.replicates is not None  # resolved
+    mesh = runtime.population_mesh()
+    generations = run(
+        task,
+        algorithm,
+        key=options.seed,
+        num_generations=options.num_generations,
+        num_replicates=options.replicates,
+        chunk_size=options.chunk,
+        mesh=mesh,
+        generations_per_dispatch=options.dispatch,
+        state=start.state,
+    )
+    return Job(options, task, data, algorithm, known, mesh, start, generations, (*notes, *start.warnings))
+
+
+def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
+    """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
+    watch = Watch(job.options.rules, job.task.objective, job.start.notes.get("watch"))
     with contextlib.ExitStack() as stack:
         sinks: list[Callable[[Generation], None]] = [watch.write]
-        recorder, trackers = None, []
+        writers = None
         if path is not None:
-            config = folder.write_config(path, options, task, data, warm_genomes)
-            recorder = Recorder(path, config["run"], task, options.replicates, start, watch)
-            stack.callback(recorder.close)
-            if not recorder.has_checkpoints:
-                console.print("no checkpoints: orbax-checkpoint is not installed (pip install 'jaxga[checkpoint]')")
-            recorder.events.add("resume" if options.resume else "start", generation=done)
-            progress = screen.ProgressLine(console, task.objective, options.num_generations, done)
-            sinks += [recorder.write, stack.enter_context(progress).write]
-            about = (path, config["run"], config["identity"], task.objective, task.space)
-            trackers = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
-            sinks += [tracker.write for tracker in trackers]
+            writers = Writers(console, path, job, watch, stack)
+            sinks += writers.sinks
         interrupt = stack.enter_context(
             Interrupt("Ctrl-C: this generation is finished and saved; once more leaves at once")
         )
-        generations = run(
-            task,
-            algorithm,
-            key=options.seed,
-            num_generations=options.num_generations,
-            num_replicates=options.replicates,
-            chunk_size=options.chunk,
-            mesh=mesh,
-            generations_per_dispatch=options.dispatch,
-            state=start.state,
-        )
-        while not runtime.agree(interrupt.asked or watch.reason() is not None):
-            generation = next(generations, None)
-            if generation is None:
-                break
-            for sink in sinks:
-                sink(generation)
-            best_genome, best_loss = generation.record.info.best_genome, float(generation.record.info.best_loss)
-            last_state = generation.state
-            seconds["compile"] += generation.compile_seconds
-            seconds["generations"] += generation.seconds - generation.compile_seconds
-            done = int(generation.record.generation) + 1
-        status = "interrupted" if interrupt.asked else "finished"
-        if recorder is not None:
-            recorder.finish()
-        if best_loss is None:  # Ctrl-C before the first generation
+        seconds = {"start": time.perf_counter() - began}
+        search = _follow(job, sinks, lambda: interrupt.asked or watch.reason() is not None)
+        if writers is not None:
+            writers.recorder.finish()
+        if search.best_genome is None:  # Ctrl-C before the first generation
             return 130
-
-        reason, mark = watch.reason(), time.perf_counter()
+        is_interrupted, reason = interrupt.asked, watch.reason()
+        seconds |= {"compile": search.compile_seconds, "generations": search.seconds}
+        mark = time.perf_counter()
         fresh = evaluate_fresh(
-            task,
-            np.asarray(best_genome),
-            key=options.seed,
-            num_seeds=options.fresh,
-            chunk_size=options.chunk,
-            mesh=mesh,
+            job.task,
+            np.asarray(search.best_genome),
+            key=job.options.seed,
+            num_seeds=job.options.fresh or 0,
+            chunk_size=job.options.chunk,
+            mesh=job.mesh,
         )
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
-        if path is None or recorder is None:
-            return 130 if interrupt.asked else 0
-        mark = time.perf_counter()
-        value = task.objective.sign * best_loss
-        best = task.space.setting(best_genome)
-        recorder.events.add(status, generation=done, reason=reason)
+        if writers is not None:
+            writers.finish(search, fresh, seconds, is_interrupted, reason)
+        return 130 if is_interrupted else 0
+
+
+class Search(NamedTuple):
+    """Where the generations have led to; ``best_genome`` None where there was none."""
+
+    num_done: int
+    best_genome: Any
+    best_loss: float
+    state: State | None
+    seconds: float
+    compile_seconds: float
+
+
+def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], is_enough: Callable[[], bool]) -> Search:
+    """One generation after another, each to all sinks, until there is no more or process 0 has enough."""
+    state, notes = job.start.state, job.start.notes
+    done = 0 if state is None else int(state.generation)
+    search = Search(done, notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
+    while not runtime.agree(is_enough()):
+        generation = next(job.generations, None)
+        if generation is None:
+            break
+        for sink in sinks:
+            sink(generation)
+        record, compiling = generation.record, generation.compile_seconds
+        search = Search(
+            num_done=int(record.generation) + 1,
+            best_genome=record.info.best_genome,
+            best_loss=float(record.info.best_loss),
+            state=generation.state,
+            seconds=search.seconds + generation.seconds - compiling,
+            compile_seconds=search.compile_seconds + compiling,
+        )
+    return search
+
+
+class Writers:
+    """Whatever process 0 prints and writes of a run."""
+
+    def __init__(self, console: Console, path: Path, job: Job, watch: Watch, stack: contextlib.ExitStack) -> None:
+        options, objective = job.options, job.task.objective
+        assert options.replicates is not None
+        self._console, self._path, self._job = console, path, job
+        config = folder.write_config(path, options, job.task, job.data, job.known)
+        self.recorder = Recorder(path, config["run"], job.task, options.replicates, job.start, watch)
+        stack.callback(self.recorder.close)
+        if not self.recorder.has_checkpoints:
+            console.print("no checkpoints: orbax-checkpoint is not installed (pip install 'jaxga[checkpoint]')")
+        done = self.recorder.num_done
+        self.recorder.events.add("resume" if options.resume else "start", generation=done)
+        progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))
+        about = (path, config["run"], config["identity"], objective, job.task.space)
+        self._trackers: list[Tracker] = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
+        self.sinks = [self.recorder.write, progress.write, *(tracker.write for tracker in self._trackers)]
+
+    def finish(
+        self, search: Search, fresh: Evaluation, seconds: dict[str, float], is_interrupted: bool, reason: str | None
+    ) -> None:
+        """The result, the report, and what the screen shows of them."""
+        mark, task, console, path = time.perf_counter(), self._job.task, self._console, self._path
+        options, size = self._job.options, self._job.algorithm.population_size
+        status = "interrupted" if is_interrupted else "finished"
+        value, best = task.objective.sign * search.best_loss, task.space.setting(search.best_genome)
+        self.recorder.events.add(status, generation=search.num_done, reason=reason)
         scores = {task.objective.name: fresh.value, **fresh.metrics}
         result = {
             "status": status,
             "reason": reason,
-            "generations": done,
-            "evaluations": done * algorithm.population_size * options.replicates,
+            "generations": search.num_done,
+            "evaluations": search.num_done * size * (options.replicates or 1),
             "best": best,
             "best_value": value,
             "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},
-            "state_sha256": None if last_state is None else digest(last_state),
+            "state_sha256": None if search.state is None else digest(search.state),
             "seconds": seconds,
         }
         records.write_json(path / "result.json", result)
         figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
-        for tracker in trackers:
+        for tracker in self._trackers:
             tracker.finish(best, figures)
         left_out = [] if options.no_report else write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         screen.print_times(console, seconds)
-        if status == "interrupted" or reason:
-            console.print(f"\n[bold]Ended early[/bold] after generation {done}: {reason or 'Ctrl-C'}")
+        if is_interrupted or reason:
+            console.print(f"\n[bold]Ended early[/bold] after generation {search.num_done}: {reason or 'Ctrl-C'}")
         for line in left_out:
             console.print(line, soft_wrap=True)
         screen.print_files(console, path)
-        return 130 if interrupt.asked else 0
 
 
-def _print_plan(console: Console, options: Options, task: Task, data: dict[str, Any]) -> None:
+def _print_plan(console: Console, job: Job) -> None:
+    options, task, data = job.options, job.task, job.data
     plan = screen.table("jaxga", "what", "this run")
     plan.show_header = False
     if data:
@@ -242,6 +282,9 @@ def _print_plan(console: Console, options: Options, task: Task, data: dict[str, 
     named = ("parents", "mutations", "invaders", "surrogate", "replicates")
     breeding += [f"{name} {getattr(options, name)}" for name in named if getattr(options, name) is not None]
     plan.add_row("algorithm", f"{options.algorithm}: {', '.join(breeding)}")
+    if job.known is not None:
+        knows = "settings to begin with" if job.known.loss is None else "evaluations known from before"
+        plan.add_row("warm start", f"{len(job.known.genomes)} {knows}")
     processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""
     plan.add_row("device", f"{jax.device_count()} x {jax.devices()[0].device_kind}{processes}, seed {options.seed}")
     console.print(plan)

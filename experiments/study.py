@@ -5,30 +5,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from jaxga import Objective, SearchSpace
-from jaxga.space import Categorical, Integer, LogInteger, LogUniform
+from jaxga.adapters.optuna import distributions
+from jaxga.space import Categorical
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Each hyperparameter's range in Optuna's words."""
-    found: dict[str, BaseDistribution] = {}
-    for name, dimension in space.items:
-        if isinstance(dimension, Categorical):
-            found[name] = CategoricalDistribution(dimension.choices)
-        elif isinstance(dimension, Integer | LogInteger):
-            found[name] = IntDistribution(
-                int(dimension.low), int(dimension.high), log=isinstance(dimension, LogInteger)
-            )
-        else:
-            found[name] = FloatDistribution(
-                float(dimension.low), float(dimension.high), log=isinstance(dimension, LogUniform)
-            )
-    return found
 
 
 def trials(space: SearchSpace, columns: dict[str, np.ndarray]) -> list[FrozenTrial]:

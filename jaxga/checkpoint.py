@@ -67,18 +67,16 @@ class Checkpoints:
         self._manager = _guarded(self.folder, lambda: _open(self.folder, num_kept=num_kept))
 
     def save(self, generation: int, state: PyTree, notes: dict[str, Any], *, wait: bool = False) -> bool:
-        """Save in the background; nothing is saved, and False returned, while the last save goes on.
+        """Save in the background, once the last save has ended; returns whether it was saved.
 
         Args:
             generation: how many generations are done; names the checkpoint.
             state: a pytree of arrays, typed keys among them.
             notes: plain values for JSON, covered by the digest as the arrays are.
-            wait: first end the last save, and end this one too.
+            wait: end this save too.
         """
         import orbax.checkpoint as ocp
 
-        if not wait and self._manager.is_saving_in_progress():
-            return False
         if not self.folder.is_dir():
             raise CheckpointError(f"checkpoint {self.folder / str(generation)} cannot be written: the folder is gone")
         arrays = _to_arrays(state)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from jaxga import evolution, ga, invasive_ga
+from jaxga import evolution, invasive_ga
 from jaxga.algorithms.warm import warm_start
 from jaxga.checkpoint import CheckpointError, Checkpoints, digest, restore
-from jaxga.space import Integer, SearchSpace, Uniform
+from jaxga.space import SearchSpace, Uniform
 
 pytest.importorskip("orbax.checkpoint")
 STATE = {
@@ -140,19 +139,3 @@ def test_a_folder_that_went_is_an_error_of_one_line(tmp_path):
     shutil.rmtree(tmp_path / "c")
     with pytest.raises(CheckpointError, match="the folder is gone"):
         checkpoints.save(2, STATE, {})
-
-
-def test_warm_start_evaluates_the_given_first_and_then_goes_its_own_way():
-    space = SearchSpace(x=Uniform(0, 1), n=Integer(0, 9))
-    plain = ga(space, population_size=4)
-    given = jnp.array([[0.25, 0.55], [0.5, 0.15]])
-    warm = warm_start(plain, given)
-    key = jax.random.key(0)
-    state = warm.init(key)
-    genomes, state = warm.ask(key, state)
-    own, _ = plain.ask(key, plain.init(key))
-    np.testing.assert_array_equal(genomes, jnp.concatenate([given, own[2:]]))
-    state, info = warm.tell(key, state, genomes, jnp.array([3.0, 1.0, 2.0, 4.0]), jnp.zeros(4))
-    np.testing.assert_array_equal(info.best_genome, given[1])
-    again, _ = warm.ask(key, state)
-    assert not np.array_equal(again[:2], given)

@@ -5,6 +5,15 @@ Every factory takes ``(space, *, population_size, ...)``.
 
 from collections.abc import Callable
 
+from jaxga.adapters.evosax import (
+    evosax_cma_es,
+    evosax_differential_evolution,
+    evosax_mr15_ga,
+    evosax_open_es,
+    evosax_pso,
+    evosax_sep_cma_es,
+    evosax_simple_ga,
+)
 from jaxga.algorithms.designs import grid_search, latin_hypercube, sobol_search
 from jaxga.algorithms.invasive import ga, invasive_ga
 from jaxga.algorithms.random import random_search
@@ -17,6 +26,13 @@ ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
     "sobol_search": sobol_search,
     "latin_hypercube": latin_hypercube,
     "grid_search": grid_search,
+    "evosax_cma_es": evosax_cma_es,
+    "evosax_sep_cma_es": evosax_sep_cma_es,
+    "evosax_open_es": evosax_open_es,
+    "evosax_differential_evolution": evosax_differential_evolution,
+    "evosax_pso": evosax_pso,
+    "evosax_simple_ga": evosax_simple_ga,
+    "evosax_mr15_ga": evosax_mr15_ga,
 }
 
 __all__ = [

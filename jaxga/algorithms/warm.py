@@ -22,8 +22,7 @@ class WarmState(NamedTuple):
 def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
     """The algorithm, its first generation made of given genomes, and of its own where there are fewer than P.
 
-    They are evaluated again, as any member is, and so reach the population and the archive by the algorithm's own
-    ``tell``: what an earlier search measured of them, on other data or under other seeds, is not taken over.
+    They are evaluated as any member is, and so reach the population and the archive by the algorithm's own ``tell``.
 
     Args:
         algorithm: any whose ``tell`` takes genomes that its ``ask`` did not give.
@@ -47,3 +46,42 @@ def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
         return WarmState(state.is_first, inner), info
 
     return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), algorithm.population_size)
+
+
+def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
+    """The algorithm with earlier evaluations in its memory: not repeated, and known to the surrogate from the start.
+
+    It is told of them P at a time before the first generation, which is then bred from them. They count for the best
+    setting so far; they have no member numbers, so nobody names them as parents.
+
+    Args:
+        algorithm: any whose ``tell`` takes genomes that its ``ask`` did not give.
+        genomes: f32[N, D] in the unit cube, oldest first, N >= 1.
+        loss: f32[N], lower is better; ``+inf`` or NaN is a failed member.
+    """
+    size = algorithm.population_size
+    num_given = genomes.shape[0]
+    num_tells = -(-num_given // size)
+    # What fills the last tell up is known to have failed: it is a row that nothing learns from.
+    place = jnp.arange(num_tells * size)
+    given = jnp.asarray(genomes, jnp.float32)[place % num_given].reshape(num_tells, size, -1)
+    losses = jnp.where(place < num_given, jnp.asarray(loss, jnp.float32)[place % num_given], jnp.inf)
+    first_number = num_tells * size
+
+    def init(key: Array) -> PyTree:
+        key_init, key_tell = jax.random.split(key)
+
+        def learn(state: PyTree, earlier: tuple[Array, Array, Array]) -> tuple[PyTree, None]:
+            return algorithm.tell(earlier[0], state, earlier[1], earlier[2], jnp.zeros(size))[0], None
+
+        earlier = (jax.random.split(key_tell, num_tells), given, losses.reshape(num_tells, size))
+        return jax.lax.scan(learn, algorithm.init(key_init), earlier)[0]
+
+    def tell(
+        key: Array, state: PyTree, genomes: Array, loss: Array, loss_var: Array | None = None
+    ) -> tuple[PyTree, Info]:
+        state, info = algorithm.tell(key, state, genomes, loss, loss_var)
+        parents = jnp.where(info.parents >= first_number, info.parents - first_number, -1)
+        return state, info._replace(parents=parents)
+
+    return Algorithm(jax.jit(init), algorithm.ask, jax.jit(tell), size)

@@ -1,0 +1,86 @@
+"""Begin with given settings, or with what an earlier search knows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxga import Species, ga, invasive_ga, random_search
+from jaxga.algorithms.warm import informed, warm_start
+from jaxga.space import Integer, SearchSpace, Uniform
+
+SPACE = SearchSpace(x=Uniform(0, 1), n=Integer(0, 9))
+
+
+def test_warm_start_evaluates_the_given_first_and_then_goes_its_own_way():
+    plain = ga(SPACE, population_size=4)
+    given = jnp.array([[0.25, 0.55], [0.5, 0.15]])
+    warm = warm_start(plain, given)
+    key = jax.random.key(0)
+    state = warm.init(key)
+    genomes, state = warm.ask(key, state)
+    own, _ = plain.ask(key, plain.init(key))
+    np.testing.assert_array_equal(genomes, jnp.concatenate([given, own[2:]]))
+    state, info = warm.tell(key, state, genomes, jnp.array([3.0, 1.0, 2.0, 4.0]), jnp.zeros(4))
+    np.testing.assert_array_equal(info.best_genome, given[1])
+    again, _ = warm.ask(key, state)
+    assert not np.array_equal(again[:2], given)
+
+
+def bowl(genomes):
+    return jnp.sum(jnp.square(genomes - 0.35), axis=1)
+
+
+def told(algorithm, num_generations):
+    state = algorithm.init(jax.random.key(0))
+    for generation in range(num_generations):
+        key_ask, key_tell = jax.random.split(jax.random.key(generation + 1))
+        genomes, state = algorithm.ask(key_ask, state)
+        state, info = algorithm.tell(key_tell, state, genomes, bowl(genomes), jnp.zeros(genomes.shape[0]))
+        yield genomes, info, state
+
+
+def test_the_surrogate_knows_earlier_evaluations_at_the_first_generation():
+    plain = invasive_ga(SPACE, population_size=8, archive_size=64, num_candidates=64, noisy=False)
+    earlier = SPACE.snap(jax.random.uniform(jax.random.key(9), (21, 2)))
+    [(genomes, info, _)] = told(informed(plain, earlier, bowl(earlier)), 1)
+    [(_, cold, _)] = told(plain, 1)
+    assert set(cold.species.tolist()) == {int(Species.FOUNDER)}
+    assert set(info.species.tolist()) == {int(Species.CHILD), int(Species.INVADER)}
+    assert jnp.isfinite(info.predicted).all()
+    assert jnp.isnan(cold.predicted).all()
+    assert float(jnp.median(bowl(genomes))) < 0.5 * float(jnp.median(bowl(earlier)))
+    assert not any((earlier == genome).all(1).any() for genome in genomes)
+    assert (info.parents == -1).all()
+
+
+def test_they_count_for_the_best_and_a_failed_one_does_not():
+    earlier = jnp.array([[0.35, 0.35], [0.9, 0.95], [0.1, 0.15]])
+    search = informed(random_search(SPACE, population_size=2), earlier, jnp.array([jnp.nan, 1.0, -3.0]))
+    [(_, info, _)] = told(search, 1)
+    assert float(info.best_loss) == -3.0
+    np.testing.assert_array_equal(info.best_genome, earlier[2])
+
+
+def test_parents_are_members_of_this_run():
+    earlier = SPACE.snap(jax.random.uniform(jax.random.key(9), (5, 2)))
+    search = informed(ga(SPACE, population_size=4), earlier, bowl(earlier))
+    parents = jnp.stack([info.parents for _, info, _ in told(search, 4)])
+    assert (parents[0] == -1).all()
+    numbers = 4 * jnp.arange(4)[:, None, None]
+    assert (parents < jnp.maximum(numbers, 1)).all()
+    assert (parents[1:] >= 0).any()
+
+
+def test_the_oldest_is_told_first_and_what_fills_up_has_failed():
+    seen = []
+    plain = random_search(SPACE, population_size=2)
+
+    def tell(key, state, genomes, loss, loss_var):
+        jax.debug.callback(lambda *rows: seen.append([row.tolist() for row in rows]), genomes[:, 0], loss, ordered=True)
+        return plain.tell(key, state, genomes, loss, loss_var)
+
+    earlier = jnp.array([[0.25, 0.05], [0.5, 0.05], [0.75, 0.05]])
+    search = informed(plain._replace(tell=tell), earlier, jnp.array([3.0, 2.0, 1.0]))
+    jax.block_until_ready(search.init(jax.random.key(0)))
+    jax.effects_barrier()
+    assert seen == [[[0.25, 0.5], [3.0, 2.0]], [[0.75, 0.25], [1.0, float("inf")]]]
