@@ -9,9 +9,10 @@ from jax import Array
 
 from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
-from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
+from jaxga.algorithms.breeding import Parents, Recipe, best_parents, first_parents, mixture, num_draws
 from jaxga.algorithms.checks import check_count
 from jaxga.algorithms.designs import maximin_latin_hypercube
+from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
@@ -32,11 +33,20 @@ _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
 
 
+class Candidates(NamedTuple):
+    """genomes f32[N, D], the surrogate's prediction of each, mean and std f32[N], and how much it promises f32[N]."""
+
+    genomes: Array
+    mean: Array
+    std: Array
+    score: Array
+
+
 class InvasiveState(NamedTuple):
     """generation i32[], noisy bool[], the founders f32[P, D], all that is known and what the surrogate says of it.
 
-    ``value`` f32[A] is the standardised loss that each row of the archive is believed to have (``+inf``
-    where there is none), ``mean`` f32[A] the surrogate's prediction of it. The last three fields
+    Of each row of the archive: ``target`` f32[A] is its standardised loss, ``value`` the one that it is believed to
+    have (``+inf`` where there is none), ``mean`` the one that the surrogate predicts. The last three fields
     describe the genomes asked last.
     """
 
@@ -44,6 +54,7 @@ class InvasiveState(NamedTuple):
     noisy: Array
     founders: Array
     archive: Archive
+    target: Array
     value: Array
     mean: Array
     params: PyTree
@@ -113,9 +124,10 @@ def invasive_ga(
         most_invaders = round(_INVADER_SHARE * population_size)
         least_invaders = round(_NOISY_INVADER_SHARE * population_size)
     most_children = population_size - least_invaders
-    num_bred = most_children * (_LITTER if has_model else 1)
+    litter = _LITTER if has_model else 1
+    num_bred = most_children * litter
     num_chunks = -(-num_candidates // _CHUNK_SIZE)
-    first_chunk = -(-num_candidates // num_chunks)
+    first_chunk = -(-num_candidates // num_chunks) if most_invaders else 0
     num_sampled = first_chunk + _ROUNDS * _REFINED_SIZE if most_invaders else 0
 
     def init(key: Array) -> InvasiveState:
@@ -125,6 +137,7 @@ def invasive_ga(
             noisy=jnp.array(noisy is True),
             founders=space.snap(maximin_latin_hypercube(key_founders, population_size, space.size)),
             archive=empty(archive_size, space.size),
+            target=jnp.zeros(archive_size),
             value=jnp.full(archive_size, jnp.inf, jnp.float32),
             mean=jnp.zeros(archive_size),
             params=model.init(key_model),
@@ -133,84 +146,86 @@ def invasive_ga(
             predicted=jnp.full(population_size, jnp.nan, jnp.float32),
         )
 
-    def promise(state: InvasiveState, incumbent: Array, genomes: Array) -> Array:
-        """f32[N]: the log expected improvement of each genome."""
-        return log_expected_improvement(*model.predict(state.params, genomes), incumbent)
+    def judged(state: InvasiveState, incumbent: Array, genomes: Array) -> Candidates:
+        if not has_model:
+            return Candidates(genomes, *jnp.zeros((3, genomes.shape[0])))
+        mean, std = model.predict(state.params, genomes)
+        return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent))
 
     def known(state: InvasiveState, genomes: Array) -> Array:
         """f32[N]: what to take from the promise of a genome that was evaluated already; nothing where that is noisy."""
         seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)).any(1)
         return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
-    def children(draws: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> tuple[Array, Array]:
-        genomes, used = breed(draws, parents, _CHILDREN)
-        if not has_model:
-            return genomes, used
-        score = promise(state, incumbent, genomes) - known(state, genomes)
-        first = jnp.arange(most_children) * _LITTER
-        chosen = first + jnp.argmax(score.reshape(most_children, _LITTER), axis=1)
-        return genomes[chosen], used[chosen]
+    def best_of_litters(state: InvasiveState, bred: Candidates) -> Array:
+        """i32[C]: the place of the most promising of each litter."""
+        score = (bred.score - known(state, bred.genomes)).reshape(most_children, litter)
+        return jnp.arange(most_children) * litter + jnp.argmax(score, axis=1)
 
-    def candidates(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
-        """f32[N, D]: the most promising of a dense sample, refined around the best of it, and some of the sample."""
+    def refined(
+        draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array, start: Candidates
+    ) -> Candidates:
+        """The most promising of a dense sample that begins with ``start``, refined around the best, and some of it."""
 
-        def best_of(genomes: Array, score: Array) -> tuple[Array, Array]:
-            score, rows = jax.lax.top_k(score, min(_POOL_SIZE, num_candidates))
-            return genomes[rows], score
+        def best_of(sample: Candidates) -> Candidates:
+            _, rows = jax.lax.top_k(sample.score, min(_POOL_SIZE, num_candidates))
+            return _rows(sample, rows)
 
-        def joined(kept: tuple[Array, Array], draws: Array, parents: Parents, recipe: Recipe) -> tuple[Array, Array]:
-            fresh, _ = breed(draws, parents, recipe)
-            score = promise(state, incumbent, fresh)
-            return best_of(jnp.concatenate([kept[0], fresh]), jnp.concatenate([kept[1], score]))
+        def joined(kept: Candidates, draws: Array, parents: Parents, recipe: Recipe) -> Candidates:
+            genomes, _ = breed(draws, parents, (recipe, draws.shape[0]))
+            return best_of(_joined(kept, judged(state, incumbent, genomes)))
 
-        def add_chunk(kept: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
-            more = jax.random.uniform(key, (first_chunk, num_draws(space)))
-            return joined(kept, more, parents, _SAMPLE), None
+        def add_chunk(kept: Candidates, key: Array) -> tuple[Candidates, None]:
+            return joined(kept, uniform(key, (first_chunk, num_draws(space))), parents, _SAMPLE), None
 
-        def refine(kept: tuple[Array, Array], draws: Array) -> tuple[tuple[Array, Array], None]:
-            best, _ = best_parents(kept[0], -kept[1], min(_NUM_REFINED_PARENTS, num_candidates))
+        def refine(kept: Candidates, draws: Array) -> tuple[Candidates, None]:
+            best = first_parents(kept.genomes, kept.score > -jnp.inf, min(_NUM_REFINED_PARENTS, num_candidates))
             return joined(kept, draws, best, _REFINED), None
 
-        start, _ = breed(draws[:first_chunk], parents, _SAMPLE)
-        kept = best_of(start, promise(state, incumbent, start))
+        kept = best_of(start)
         if num_chunks > 1:
             kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, num_chunks - 1))
-        rounds = draws[first_chunk:].reshape(_ROUNDS, _REFINED_SIZE, -1)
-        kept, _ = jax.lax.scan(refine, kept, rounds)
-        return jnp.concatenate([kept[0], start[:_POOL_SAMPLE]])
+        kept, _ = jax.lax.scan(refine, kept, draws.reshape(_ROUNDS, _REFINED_SIZE, -1))
+        return _joined(kept, _rows(start, slice(_POOL_SAMPLE)))
 
-    def invaders(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
-        pool = candidates(draws, key, state, parents, incumbent)
-        mean, std = model.predict(state.params, pool)
+    def batch(state: InvasiveState, incumbent: Array, pool: Candidates) -> Array:
+        """i32[I]: the places of the invaders in the pool."""
         if model.covariance is None:
             # A tenth of the cube's diagonal is how far a new point is taken to inform.
-            squares = sum(jnp.square(pool[:, i, None] - pool[None, :, i]) for i in range(space.size))
-            covariance = std[:, None] * std[None, :] * jnp.exp(-50.0 / space.size * squares)
+            squares = sum(jnp.square(pool.genomes[:, i, None] - pool.genomes[None, :, i]) for i in range(space.size))
+            covariance = pool.std[:, None] * pool.std[None, :] * jnp.exp(-50.0 / space.size * squares)
         else:
-            covariance = model.covariance(state.params, pool)
-        same = same_rows(pool, pool) & ~state.noisy
-        return pool[greedy_batch(mean, covariance, incumbent, known(state, pool), same, most_invaders)]
+            covariance = model.covariance(state.params, pool.genomes)
+        same = same_rows(pool.genomes, pool.genomes) & ~state.noisy
+        return greedy_batch(pool.mean, covariance, incumbent, known(state, pool.genomes), same, most_invaders)
 
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         key_draws, key_chunks = jax.random.split(key)
-        draws = jax.random.uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
+        draws = uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
         # A setting is a parent once, however often it was evaluated: else few parents soon are all the same one.
         same = jnp.tril(same_rows(state.archive.genomes, state.archive.genomes) & state.archive.valid, -1)
         distinct = jnp.where(same.any(1), jnp.inf, state.value)
         parents, rows = best_parents(state.archive.genomes, distinct, num_parents)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
+
+        # The children and the first of the sample are bred and judged together: half the program to compile.
+        num_first = num_bred + first_chunk
+        genomes, used = breed(draws[:num_first], parents, (_CHILDREN, num_bred), (_SAMPLE, first_chunk))
+        bred = judged(state, incumbent, genomes)
+        chosen = best_of_litters(state, _rows(bred, slice(num_bred))) if most_children else jnp.zeros(0, jnp.int32)
+        members, lineage = _rows(bred, chosen), used[chosen]
+        lineage = jnp.where(lineage >= 0, state.archive.number[rows][jnp.maximum(lineage, 0)], -1)
+        if most_invaders:
+            sample = _rows(bred, slice(num_bred, None))
+            pool = refined(draws[num_first:], key_chunks, state, parents, incumbent, sample)
+            members = _joined(members, _rows(pool, batch(state, incumbent, pool)))
+            lineage = jnp.concatenate([lineage, jnp.full((most_invaders, 2), -1, jnp.int32)])
+
         place = jnp.arange(population_size)
         num_children = population_size - jnp.where(state.noisy, least_invaders, most_invaders)
-        genomes, lineage = state.founders, jnp.full((population_size, 2), -1, jnp.int32)
-        if most_children:
-            native, used = children(draws[:num_bred], state, parents, incumbent)
-            origin = jnp.where(used >= 0, state.archive.number[rows][jnp.maximum(used, 0)], -1)
-            genomes, lineage = (a[jnp.minimum(place, most_children - 1)] for a in (native, origin))
         invades = place >= num_children
-        if most_invaders:
-            foreign = invaders(draws[num_bred:], key_chunks, state, parents, incumbent)
-            genomes = jnp.where(invades[:, None], foreign[jnp.maximum(place - num_children, 0)], genomes)
-            lineage = jnp.where(invades[:, None], -1, lineage)
+        taken = jnp.where(invades, most_children + place - num_children, place)
+        genomes, predicted, lineage = members.genomes[taken], members.mean[taken], lineage[taken]
         species = jnp.where(invades, Species.INVADER, Species.CHILD).astype(jnp.int32)
 
         # Two early re-evaluations of the best find out whether there is noise; then one a generation.
@@ -220,11 +235,8 @@ def invasive_ga(
         genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
         species = jnp.where(last, int(Species.SURVIVOR), species)
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
-        predicted = state.predicted
-        if has_model:
-            target = jnp.where(state.noisy, _normal_score(state.archive), _winsorised(state.archive))
-            predicted = _as_loss(state.archive, target, model.predict(state.params, genomes)[0])
-            predicted = jnp.where(state.archive.valid.any(), predicted, jnp.nan)
+        predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[best], predicted))
+        predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.nan)
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
@@ -253,7 +265,13 @@ def invasive_ga(
         believed = jnp.where(is_noisy, _as_loss(archive, target, value[best]), archive.loss[best])
         any_valid = archive.valid.any()
         state = state._replace(
-            generation=state.generation + 1, noisy=is_noisy, archive=archive, value=value, mean=mean, params=params
+            generation=state.generation + 1,
+            noisy=is_noisy,
+            archive=archive,
+            target=target,
+            value=value,
+            mean=mean,
+            params=params,
         )
         info = Info(
             species=state.species,
@@ -302,6 +320,14 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     return cast(Surrogate, factory(space, num_points=archive_size))
 
 
+def _rows(candidates: Candidates, rows: Array | slice) -> Candidates:
+    return jax.tree.map(lambda field: field[rows], candidates)
+
+
+def _joined(*parts: Candidates) -> Candidates:
+    return jax.tree.map(lambda *fields: jnp.concatenate(fields), *parts)
+
+
 def _no_model() -> Surrogate:
     return Surrogate(lambda key: (), lambda *_: (), lambda _, genomes: (genomes[:, 0], genomes[:, 0]))
 
@@ -319,9 +345,15 @@ def _winsorised(archive: Archive) -> Array:
     valid = archive.valid
     # Counted from the best, so that float32 keeps the digits that matter.
     shifted = archive.loss - jnp.min(archive.loss)
-    median = jnp.nanmedian(jnp.where(valid, shifted, jnp.nan))
-    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * jnp.nan_to_num(median))
+    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * _median_gap(archive))
     return _standardised(clipped, valid)
+
+
+def _median_gap(archive: Archive) -> Array:
+    """f32[]: how far the median loss is from the least; 0 where there is none."""
+    ordered, count = jnp.sort(archive.loss), archive.valid.sum()
+    gap = 0.5 * (ordered[jnp.maximum(count - 1, 0) // 2] + ordered[count // 2]) - ordered[0]
+    return jnp.where(count > 0, gap, 0.0)
 
 
 def _normal_score(archive: Archive) -> Array:
@@ -345,18 +377,20 @@ def _believed(archive: Archive, target: Array, mean: Array, has_model: bool) -> 
 
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
     """The loss to which a standardised value belongs, within what was observed; the one grows with the other."""
-    order = jnp.argsort(archive.loss)
-    last = jnp.maximum(archive.valid.sum() - 1, 0)
-    rows = order[jnp.minimum(jnp.arange(order.shape[0]), last)]
-    return jnp.interp(value, target[rows], archive.loss[rows])
+    below, above = (archive.valid & side for side in (target <= value[..., None], target >= value[..., None]))
+    low, low_loss = (jnp.max(jnp.where(below, row, -jnp.inf), axis=-1) for row in (target, archive.loss))
+    high, high_loss = (jnp.min(jnp.where(above, row, jnp.inf), axis=-1) for row in (target, archive.loss))
+    first = jnp.where(below.any(-1), low_loss, high_loss)
+    last = jnp.where(above.any(-1), high_loss, low_loss)
+    inside = jnp.isfinite(high - low) & (high > low)
+    return first + jnp.where(inside, (value - low) / (high - low) * (last - first), 0.0)
 
 
 def _differs(archive: Archive, genomes: Array, loss: Array, loss_var: Array | None) -> Array:
     """bool[]: whether a setting now has another loss than before, or a loss has a variance."""
     valid = archive.valid
-    spread = jnp.nanmedian(jnp.where(valid, archive.loss, jnp.nan)) - jnp.min(archive.loss)
     # Another kernel of a matrix product may round otherwise: that is not noise.
-    tolerance = 1e-5 * jnp.nan_to_num(spread) + 1e-6 * jnp.abs(loss)
+    tolerance = 1e-5 * _median_gap(archive) + 1e-6 * jnp.abs(loss)
     again = same_rows(genomes, archive.genomes) & valid[None, :] & jnp.isfinite(loss)[:, None]
     gap = jnp.abs(loss[:, None] - jnp.where(valid, archive.loss, 0.0)[None, :])
     found = (again & (gap > tolerance[:, None])).any()
