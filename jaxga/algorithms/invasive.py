@@ -46,8 +46,8 @@ class InvasiveState(NamedTuple):
     """generation i32[], noisy bool[], the founders f32[P, D], all that is known and what the surrogate says of it.
 
     Of each row of the archive: ``target`` f32[A] is its standardised loss, ``value`` the one that it is believed to
-    have (``+inf`` where there is none), ``mean`` the one that the surrogate predicts. The last three fields
-    describe the genomes asked last.
+    have (``+inf`` where there is none), ``mean`` the one that the surrogate predicts, ``is_repeat`` bool[A] whether
+    an earlier row is the same setting. The last three fields describe the genomes asked last.
     """
 
     generation: Array
@@ -57,6 +57,7 @@ class InvasiveState(NamedTuple):
     target: Array
     value: Array
     mean: Array
+    is_repeat: Array
     params: PyTree
     species: Array
     parents: Array
@@ -140,6 +141,7 @@ def invasive_ga(
             target=jnp.zeros(archive_size),
             value=jnp.full(archive_size, jnp.inf, jnp.float32),
             mean=jnp.zeros(archive_size),
+            is_repeat=jnp.zeros(archive_size, bool),
             params=model.init(key_model),
             species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
@@ -203,9 +205,8 @@ def invasive_ga(
         key_draws, key_chunks = jax.random.split(key)
         draws = uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
         # A setting is a parent once, however often it was evaluated: else few parents soon are all the same one.
-        same = jnp.tril(same_rows(state.archive.genomes, state.archive.genomes) & state.archive.valid, -1)
-        distinct = jnp.where(same.any(1), jnp.inf, state.value)
-        parents, rows = best_parents(state.archive.genomes, distinct, num_parents)
+        worth = jnp.where(state.is_repeat, jnp.inf, state.value)
+        parents, rows = best_parents(state.archive.genomes, worth, num_parents)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
 
         # The children and the first of the sample are bred and judged together: half the program to compile.
@@ -259,7 +260,8 @@ def invasive_ga(
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
             mean, _ = model.predict(params, archive.genomes)
-        value = _believed(archive, target, mean, has_model)
+        same = same_rows(archive.genomes, archive.genomes) & archive.valid
+        value = _believed(same, target, mean, has_model)
         value = jnp.where(archive.valid, jnp.where(is_noisy, value, archive.loss), jnp.inf)
         best = jnp.argmin(value)
         believed = jnp.where(is_noisy, _as_loss(archive, target, value[best]), archive.loss[best])
@@ -271,6 +273,7 @@ def invasive_ga(
             target=target,
             value=value,
             mean=mean,
+            is_repeat=jnp.tril(same, -1).any(1),
             params=params,
         )
         info = Info(
@@ -365,9 +368,8 @@ def _normal_score(archive: Archive) -> Array:
     return _standardised(jax.scipy.stats.norm.ppf(jnp.clip(share, 1e-4, 1.0 - 1e-4)), valid)
 
 
-def _believed(archive: Archive, target: Array, mean: Array, has_model: bool) -> Array:
-    """f32[A]: between the surrogate's prediction and the mean of all evaluations of the same setting."""
-    same = same_rows(archive.genomes, archive.genomes) & archive.valid[None, :]
+def _believed(same: Array, target: Array, mean: Array, has_model: bool) -> Array:
+    """f32[A]: between the surrogate's prediction and the mean of the evaluations bool[A, A] of the same setting."""
     count = jnp.maximum(same.sum(1), 1)
     observed = (same @ target) / count
     if not has_model:

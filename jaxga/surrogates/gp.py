@@ -110,7 +110,10 @@ def nothing_known(start: Array, num_points: int, num_features: int) -> Posterior
 
 def predict_at(kernel: Matern, params: Posterior, points: Array) -> tuple[Array, Array]:
     cross = kernel(params.theta, params.points, points)
-    known = jnp.sum(jnp.square(params.inverse_root @ cross), axis=0)
+    # The root is triangular: its upper rows meet the upper half alone.
+    half = cross.shape[0] // 2
+    upper, lower = params.inverse_root[:half, :half] @ cross[:half], params.inverse_root[half:] @ cross
+    known = jnp.sum(jnp.square(upper), axis=0) + jnp.sum(jnp.square(lower), axis=0)
     return params.weights @ cross, jnp.sqrt(params.variance * jnp.maximum(1.0 - known, 1e-10))
 
 
