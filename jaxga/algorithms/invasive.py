@@ -17,17 +17,17 @@ from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
-# From a prototype's ablation on synthetic problems and hyperparameter tables;
-# _SHRINKAGE and _NUM_MEASURED are by judgement.
+# From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
+# judgement.
 _NUM_PARENTS = 32
-_LITTER = 4  # children bred for one place, of which the surrogate keeps one
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
 _SHRINKAGE = 9.0  # of one noisy evaluation a tenth is believed, of n of them n / (n + 9)
 _MIN_STEP, _MAX_STEP = 0.03, 2.0
+_NOISY_STRETCH = 2.0  # of all steps once noise is found: the search may not settle where it was lucky
 _CHILDREN = Recipe((0.0, 0.2, 0.2, 0.35, 0.25), _MIN_STEP, _MAX_STEP)
 _SAMPLE = Recipe((0.2, 0.15, 0.15, 0.25, 0.25), _MIN_STEP, _MAX_STEP)
 _REFINED = Recipe((0.0, 0.25, 0.25, 0.3, 0.2), 0.02, 1.0)
-_ROUNDS, _REFINED_SIZE, _NUM_REFINED_PARENTS = 2, 512, 48
+_REFINED_SIZE, _NUM_REFINED_PARENTS = 512, 48
 _POOL_SIZE, _POOL_SAMPLE = 384, 128
 _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
@@ -45,9 +45,9 @@ class Candidates(NamedTuple):
 class InvasiveState(NamedTuple):
     """generation i32[], noisy bool[], the founders f32[P, D], all that is known and what the surrogate says of it.
 
-    Of each row of the archive: ``target`` f32[A] is its standardised loss, ``value`` the one that it is believed to
-    have (``+inf`` where there is none), ``mean`` the one that the surrogate predicts, ``is_repeat`` bool[A] whether
-    an earlier row is the same setting. The last three fields describe the genomes asked last.
+    Of each row of the archive: ``target`` f32[A] is its standardised loss, ``mean`` the one that the surrogate
+    predicts, ``worth`` the one that it breeds by (``+inf`` for no parent). ``best`` i32[] is the row believed best.
+    The last three fields describe the genomes asked last.
     """
 
     generation: Array
@@ -55,9 +55,9 @@ class InvasiveState(NamedTuple):
     founders: Array
     archive: Archive
     target: Array
-    value: Array
     mean: Array
-    is_repeat: Array
+    worth: Array
+    best: Array
     params: PyTree
     species: Array
     parents: Array
@@ -72,7 +72,9 @@ def invasive_ga(
     num_mutations: int = 1,
     num_invaders: int | None = None,
     surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
+    litter_size: int = 4,
     num_candidates: int = 1024,
+    num_refinements: int = 2,
     archive_size: int = 512,
     noisy: bool | None = None,
 ) -> Algorithm:
@@ -90,7 +92,9 @@ def invasive_ga(
             found. 0 is the standard genetic algorithm, without any surrogate: :func:`ga`.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
             made for ``num_points=archive_size``.
+        litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [64, 2^20].
+        num_refinements: how often the best of the sample breed 512 more candidates, at least 0.
         archive_size: A, evaluations remembered, at least 2 P; of a full archive the best 3/4 and the newest stay.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
@@ -108,7 +112,9 @@ def invasive_ga(
     check_count("num_mutations", num_mutations, 1)
     if num_invaders is not None:
         check_count("num_invaders", num_invaders, 0, population_size)
+    check_count("litter_size", litter_size, 1)
     check_count("num_candidates", num_candidates, 64, 2**20)
+    check_count("num_refinements", num_refinements, 0)
     check_count("archive_size", archive_size, 2 * population_size)
     if noisy not in (None, True, False):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
@@ -125,11 +131,11 @@ def invasive_ga(
         most_invaders = round(_INVADER_SHARE * population_size)
         least_invaders = round(_NOISY_INVADER_SHARE * population_size)
     most_children = population_size - least_invaders
-    litter = _LITTER if has_model else 1
-    num_bred = most_children * litter
+    litter_size = litter_size if has_model else 1
+    num_bred = most_children * litter_size
     num_chunks = -(-num_candidates // _CHUNK_SIZE)
     first_chunk = -(-num_candidates // num_chunks) if most_invaders else 0
-    num_sampled = first_chunk + _ROUNDS * _REFINED_SIZE if most_invaders else 0
+    num_sampled = first_chunk + num_refinements * _REFINED_SIZE if most_invaders else 0
 
     def init(key: Array) -> InvasiveState:
         key_founders, key_model = jax.random.split(key)
@@ -139,9 +145,9 @@ def invasive_ga(
             founders=space.snap(maximin_latin_hypercube(key_founders, population_size, space.size)),
             archive=empty(archive_size, space.size),
             target=jnp.zeros(archive_size),
-            value=jnp.full(archive_size, jnp.inf, jnp.float32),
             mean=jnp.zeros(archive_size),
-            is_repeat=jnp.zeros(archive_size, bool),
+            worth=jnp.full(archive_size, jnp.inf, jnp.float32),
+            best=jnp.zeros((), jnp.int32),
             params=model.init(key_model),
             species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
@@ -161,8 +167,8 @@ def invasive_ga(
 
     def best_of_litters(state: InvasiveState, bred: Candidates) -> Array:
         """i32[C]: the place of the most promising of each litter."""
-        score = (bred.score - known(state, bred.genomes)).reshape(most_children, litter)
-        return jnp.arange(most_children) * litter + jnp.argmax(score, axis=1)
+        score = (bred.score - known(state, bred.genomes)).reshape(most_children, litter_size)
+        return jnp.arange(most_children) * litter_size + jnp.argmax(score, axis=1)
 
     def refined(
         draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array, start: Candidates
@@ -187,7 +193,7 @@ def invasive_ga(
         kept = best_of(start)
         if num_chunks > 1:
             kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, num_chunks - 1))
-        kept, _ = jax.lax.scan(refine, kept, draws.reshape(_ROUNDS, _REFINED_SIZE, -1))
+        kept, _ = jax.lax.scan(refine, kept, draws.reshape(num_refinements, _REFINED_SIZE, num_draws(space)))
         return _joined(kept, _rows(start, slice(_POOL_SAMPLE)))
 
     def batch(state: InvasiveState, incumbent: Array, pool: Candidates) -> Array:
@@ -204,9 +210,8 @@ def invasive_ga(
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         key_draws, key_chunks = jax.random.split(key)
         draws = uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
-        # A setting is a parent once, however often it was evaluated: else few parents soon are all the same one.
-        worth = jnp.where(state.is_repeat, jnp.inf, state.value)
-        parents, rows = best_parents(state.archive.genomes, worth, num_parents)
+        parents, rows = best_parents(state.archive.genomes, state.worth, num_parents)
+        parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
 
         # The children and the first of the sample are bred and judged together: half the program to compile.
@@ -232,11 +237,10 @@ def invasive_ga(
         # Two early re-evaluations of the best find out whether there is noise; then one a generation.
         again = state.noisy | (finds_noise & (state.generation <= 2))
         last = again & (place == population_size - 1)
-        best = jnp.argmin(state.value)
-        genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
+        genomes = jnp.where(last[:, None], state.archive.genomes[state.best], genomes)
         species = jnp.where(last, int(Species.SURVIVOR), species)
-        lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
-        predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[best], predicted))
+        lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[state.best], -1]), lineage)
+        predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[state.best], predicted))
         predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.nan)
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
@@ -261,19 +265,24 @@ def invasive_ga(
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
             mean, _ = model.predict(params, archive.genomes)
         same = same_rows(archive.genomes, archive.genomes) & archive.valid
-        value = _believed(same, target, mean, has_model)
-        value = jnp.where(archive.valid, jnp.where(is_noisy, value, archive.loss), jnp.inf)
-        best = jnp.argmin(value)
+        count = jnp.maximum(same.sum(1), 1)
+        observed = (same @ target) / count
+        value = mean + count / (count + _SHRINKAGE) * (observed - mean) if has_model else observed
+        best = jnp.argmin(jnp.where(archive.valid, jnp.where(is_noisy, value, archive.loss), jnp.inf))
         believed = jnp.where(is_noisy, _as_loss(archive, target, value[best]), archive.loss[best])
+        # The parents are chosen by what was measured, noise and all: a model's smooth choice of them soon is one
+        # small region. A setting is a parent once, however often it was evaluated.
+        is_parent = archive.valid & ~jnp.tril(same, -1).any(1)
+        worth = jnp.where(is_parent, jnp.where(is_noisy, observed, archive.loss), jnp.inf)
         any_valid = archive.valid.any()
         state = state._replace(
             generation=state.generation + 1,
             noisy=is_noisy,
             archive=archive,
             target=target,
-            value=value,
             mean=mean,
-            is_repeat=jnp.tril(same, -1).any(1),
+            worth=worth,
+            best=best.astype(jnp.int32),
             params=params,
         )
         info = Info(
@@ -366,15 +375,6 @@ def _normal_score(archive: Archive) -> Array:
     ties = jnp.sum(loss[None, :] == loss[:, None], axis=1)
     share = (below + 0.5 * ties) / jnp.maximum(valid.sum(), 1)
     return _standardised(jax.scipy.stats.norm.ppf(jnp.clip(share, 1e-4, 1.0 - 1e-4)), valid)
-
-
-def _believed(same: Array, target: Array, mean: Array, has_model: bool) -> Array:
-    """f32[A]: between the surrogate's prediction and the mean of the evaluations bool[A, A] of the same setting."""
-    count = jnp.maximum(same.sum(1), 1)
-    observed = (same @ target) / count
-    if not has_model:
-        return observed
-    return mean + count / (count + _SHRINKAGE) * (observed - mean)
 
 
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
