@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,8 +25,9 @@ from typer import Option
 class BenchmarkOptions:
     """Measure generations, members and arithmetic per second, and what they are to be compared with.
 
-    Rows: the machine's own matrix products; the members trained one after another; all of them by a plain
-    vmap; in chunks; in chunks on every core. Prints a table; --out also writes JSON and Markdown.
+    Rows: the machine's own matrix products; Stable-Baselines3 (of cartpole, where it is installed); the members
+    trained one after another; all of them by a plain vmap; in chunks; in chunks on every core. Prints a table;
+    --out also writes JSON and Markdown.
     """
 
     task: Annotated[Literal["mnist", "cartpole"], Option(help="What to train.")] = "mnist"
@@ -78,10 +80,15 @@ def _matmul_peak(options: BenchmarkOptions) -> Row:
 def _one_after_another(options: BenchmarkOptions) -> Row:
     import jax
 
+    from jaxga.runtime import compiler_options
+
     task = _task(options)
     keys = jax.random.split(jax.random.key(0), options.sequential)
     genomes = jax.random.uniform(jax.random.key(1), (options.sequential, task.space.size))
-    train = jax.jit(lambda task, key, genome: task.evaluate(key, task.space.decode(genome)).value)
+    train = jax.jit(
+        lambda task, key, genome: task.evaluate(key, task.space.decode(genome)).value,
+        compiler_options=compiler_options(),
+    )
     began = time.perf_counter()
     program = train.lower(task, keys[0], genomes[0]).compile()
     compiled = time.perf_counter()
@@ -89,6 +96,24 @@ def _one_after_another(options: BenchmarkOptions) -> Row:
         program(task, key, genome).block_until_ready()
     per_member = (time.perf_counter() - compiled) / options.sequential
     return Row(compile=compiled - began, generation=per_member * options.pop)
+
+
+def _stable_baselines(options: BenchmarkOptions) -> Row:
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    torch.set_num_threads(1)
+    task = _task(options)
+    env = make_vec_env("CartPole-v1", n_envs=task.num_envs, seed=0)
+    batch_size = task.num_envs * task.rollout_length
+    agent = PPO("MlpPolicy", env, n_steps=task.rollout_length, batch_size=batch_size // task.num_minibatches,
+                n_epochs=task.num_epochs, device="cpu", seed=0)  # fmt: skip
+    num_steps = 40 * batch_size
+    began = time.perf_counter()
+    agent.learn(num_steps)
+    per_step = (time.perf_counter() - began) / num_steps
+    return Row(generation=per_step * task.num_steps * options.pop)
 
 
 def _generation(options: BenchmarkOptions) -> Row:
@@ -111,6 +136,7 @@ def _generation(options: BenchmarkOptions) -> Row:
 # Row -> (what it is, how it is measured).
 ROWS: dict[str, tuple[str, Callable[[BenchmarkOptions], Row]]] = {
     "matmul": ("float32 matrix product, 2048 x 2048, all cores", _matmul_peak),
+    "sb3": ("Stable-Baselines3, an agent after another, one core", _stable_baselines),
     "sequential": ("members one after another, one process", _one_after_another),
     "vmap": ("a generation, plain vmap, one process", _generation),
     "chunks": ("a generation, chunks, one process", _generation),
@@ -211,6 +237,8 @@ def main() -> int:
         print(json.dumps(ROWS[options.row][1](options)))
         return 0
     wanted = list(ROWS) if options.rows == "all" else options.rows.split(",")
+    if options.rows == "all" and (options.task != "cartpole" or find_spec("stable_baselines3") is None):
+        wanted.remove("sb3")
     if unknown := [name for name in wanted if name not in ROWS]:
         print(f"error: --rows must be among {', '.join(ROWS)}, got {unknown[0]!r}", file=sys.stderr)
         return 2

@@ -21,6 +21,7 @@ from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.runs import run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
+from experiments.comparison.variants import ABLATION, variant_options
 from experiments.start import use_compilation_cache
 from jaxga import ALGORITHMS
 from jaxga.adapters.evosax import is_installed
@@ -54,8 +55,11 @@ class Options:
     peer_minutes: Annotated[
         float | None, Option(min=0, show_default="no limit", help="Then no further run of a peer is begun.")
     ] = None
-    methods: Annotated[str, Option(help="all, or names with commas between; NAME:SURROGATE for another model.")] = "all"
+    methods: Annotated[
+        str, Option(help="all, or names with commas between; invasive_ga:SURROGATE for another model.")
+    ] = "all"
     surrogates: Annotated[bool, Option("--surrogates", help="Add invasive_ga with each of the surrogates.")] = False
+    ablation: Annotated[bool, Option("--ablation", help="Add invasive_ga with one part changed, each in turn.")] = False
     quick: Annotated[bool, Option("--quick", help="Two minutes: six problems of two genes, 8x10.")] = False
     out: Annotated[Path | None, Option(show_default="runs/compare-...", help="The folder to write.")] = None
 
@@ -103,11 +107,11 @@ def parse_methods(options: Options) -> tuple[list[str], list[str]]:
             names = [name for name in names if name in _QUICK_METHODS]
     else:
         names = list(dict.fromkeys(options.methods.split(",")))
-    if options.surrogates:
-        names += [f"{_FOCUS}:{surrogate}" for surrogate in SURROGATES if f"{_FOCUS}:{surrogate}" not in names]
+    added = (*(SURROGATES if options.surrogates else ()), *(ABLATION if options.ablation else ()))
+    names = list(dict.fromkeys([*names, *(f"{_FOCUS}:{variant}" for variant in added)]))
     ours = []
     for name in names:
-        method, _, surrogate = name.partition(":")
+        method, _, variant = name.partition(":")
         if name in PEERS:
             missing = PEERS[name].missing()
             if missing:
@@ -115,8 +119,9 @@ def parse_methods(options: Options) -> tuple[list[str], list[str]]:
             continue
         if method not in ALGORITHMS:
             raise ValueError(f"methods must be of {', '.join((*ALGORITHMS, *PEERS))}, got {name!r}")
-        if surrogate and (method != _FOCUS or surrogate not in SURROGATES):
-            raise ValueError(f"surrogates are for {_FOCUS} and of {', '.join(SURROGATES)}, got {name!r}")
+        if variant and (method != _FOCUS or variant not in (*SURROGATES, *ABLATION)):
+            allowed = ", ".join((*SURROGATES, *ABLATION))
+            raise ValueError(f"variants are for {_FOCUS} and of {allowed}, got {name!r}")
         ours.append(name)
     return ours, [name for name in names if name in PEERS]
 
@@ -156,7 +161,7 @@ def _compare(
         "problems": f"{len(problems)}: {_QUICK_PROBLEMS if options.quick else options.problems}",
         "seeds": f"{seeds} of ours, up to {peer_seeds} of each peer",
         "versions": {"python": platform.python_version(), **_versions()},
-        "methods": {**dict.fromkeys(ours, "population_size=P"), **{name: PEERS[name].settings for name in peers}},
+        "methods": {**{name: _settings(name) for name in ours}, **{name: PEERS[name].settings for name in peers}},
         "failures": [f"{j.method} on {j.problem}, seed {j.seed}: {error}" for j, error in kept.failures.items()],
     }
     focus = _FOCUS if _FOCUS in ours else (*ours, *peers)[0]
@@ -185,6 +190,12 @@ def _compare(
         report.write(folder, head, measured, problems, focus)
     console.print((folder / "comparison.md").read_text(), markup=False)
     console.print(f"written: {folder}", markup=False)
+
+
+def _settings(method: str) -> str:
+    """Of one of ours; a number of members as at a population of 16."""
+    changed = variant_options(method.partition(":")[2], 16)
+    return ", ".join(["population_size=P", *(f"{name}={value}" for name, value in changed.items())])
 
 
 def _versions() -> dict[str, str]:

@@ -212,6 +212,7 @@ def write_config(
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
         config |= {"space": describe(task.space), "objective": task.objective._asdict()}
+        config["constants"] = records.constants(task)
     else:
         config = read_config(path)
         config["options"] |= {name: options.as_dict()[name] for name in LENGTH}

@@ -22,7 +22,9 @@ def write_outputs(path: Path) -> list[str]:
     table = read_table(path)
     for suffix in ("png", "svg"):
         plots.convergence(path / f"convergence.{suffix}", table.columns, table.objective, table.title)
-        plots.search_space(path / f"search_space.{suffix}", table.columns, table.space, table.objective, table.title)
+        plots.search_space(
+            path / f"search_space.{suffix}", table.columns, table.space, table.objective, table.title, table.best_row
+        )
     if importlib.util.find_spec("plotly") is None or importlib.util.find_spec("optuna") is None:
         missing.append("no report: pip install 'jaxga[report]'")
     else:

@@ -60,10 +60,12 @@ def convergence(path: Path, columns: Columns, objective: Objective, title: str) 
         plt.close(figure)
 
 
-def search_space(path: Path, columns: Columns, space: SearchSpace, objective: Objective, title: str) -> None:
-    """Where every member lies, by species: a map of two hyperparameters, else one panel a hyperparameter."""
+def search_space(path: Path, columns: Columns, space: SearchSpace, objective: Objective, title: str, best: int) -> None:
+    """Where every member lies, by species: a map of two hyperparameters, else one panel a hyperparameter.
+
+    ``best`` is the row to mark.
+    """
     value = np.where(np.isfinite(columns["value"]), columns["value"], np.nan)
-    best = int(np.nanargmin(objective.sign * value))
     with plt.style.context(STYLE):
         if space.size == 2:
             figure, axes = plt.subplots(figsize=(6.4, 4.8))

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import errno
 import hashlib
 import importlib.metadata
@@ -17,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxga.base import Objective, Species
+from jaxga.base import Objective, Species, Task
 from jaxga.history import to_columns
 from jaxga.run import Generation
 from jaxga.space import SearchSpace
@@ -42,6 +43,18 @@ def environment() -> dict[str, Any]:
         "devices": [device.device_kind for device in jax.devices()],
         "git_commit": _git_commit(),
     }
+
+
+def constants(task: Task) -> dict[str, Any]:
+    """What a task holds fixed, by name: numbers and words, and a named tuple's that are not searched."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(task) if dataclasses.is_dataclass(task) else ():
+        value = getattr(task, field.name)
+        if isinstance(value, int | float | str):
+            found[field.name] = value
+        elif field.name == "fixed":
+            found |= {k: v for k, v in value._asdict().items() if k not in task.space.names and v is not None}
+    return found
 
 
 def _cores() -> Any:

@@ -352,7 +352,7 @@ def _hyperparameters(table: Table) -> Iterator[Section]:
 def _curves(table: Table) -> Iterator[Section]:
     curves = {name: column for name, column in table.columns.items() if column.ndim == 2 and column.shape[1] > 1}
     figures = []
-    best = int(np.argmin(_loss(table)))
+    best = table.best_row
     first = table.columns["generation"] == 0
     for name, curve in curves.items():
         figure = go.Figure()
@@ -379,12 +379,12 @@ def _curves(table: Table) -> Iterator[Section]:
                     hoverinfo="skip",
                 )
                 figure.add_scatter(x=x, y=middle, mode="lines", line={"color": colour}, name=f"{label}, median")
-        figure.add_scatter(x=x, y=curve[best], mode="lines", line={"color": _BEST, "width": 3}, name="best member")
+        figure.add_scatter(x=x, y=curve[best], mode="lines", line={"color": _BEST, "width": 3}, name="winner")
         figure.update_layout(title=name.replace("_", " "))
         figure.update_xaxes(title="training done, %")
         figures.append(figure)
     if figures:
-        yield "Learning curves", "The best member of the search against the others; bands are the middle half.", figures
+        yield "Learning curves", "The winner against the others; bands are the middle half.", figures
 
 
 def _time(table: Table) -> Iterator[Section]:

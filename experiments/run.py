@@ -278,6 +278,8 @@ def _print_plan(console: Console, job: Job) -> None:
     for dimension, items in itertools.groupby(task.space.items, key=lambda item: item[1]):
         plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
         label = ""
+    if fixed := records.constants(task):
+        plan.add_row("held fixed", ", ".join(f"{name} {screen.show(value)}" for name, value in fixed.items()))
     breeding = [f"{options.pop} members x {options.generations} generations"]
     named = ("parents", "mutations", "invaders", "surrogate", "replicates")
     breeding += [f"{name} {getattr(options, name)}" for name in named if getattr(options, name) is not None]

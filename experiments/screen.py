@@ -64,10 +64,8 @@ class ProgressLine:
         mean = self._objective.sign * float(finite.mean()) if finite.size else math.nan
         best = self._objective.sign * float(record.info.best_loss)
         failed = f"  {int(record.num_failed)} failed" if record.num_failed else ""
-        line = (
-            f"best {show(best)}  mean {show(mean)}{failed}  "
-            f"{show(per_second)} generations/s  {show(per_second * size)} members/s"
-        )
+        speed = f"{show(per_second)} generations/s" if per_second >= 1 else f"{show(1 / per_second)} s a generation"
+        line = f"best {show(best)}  mean {show(mean)}{failed}  {speed}  {show(per_second * size)} members/s"
         done = int(record.generation) + 1
         self._progress.update(self._bar, completed=done, description=line)
         if not self._console.is_terminal:

@@ -21,7 +21,8 @@ class Table:
     result: ``result.json``, empty where the run did not come to its end.
     events: the objects of ``events.jsonl``.
     space, objective: what was searched, and for what.
-    columns: the members, of at most about ``max_rows``: every k-th generation, and each that bettered the best.
+    columns: the members, of at most about ``max_rows``: every k-th generation, each that bettered the best, and
+        the winner's.
     num_members: how many there are in all.
     """
 
@@ -40,6 +41,14 @@ class Table:
         done = int(self.columns["generation"].max()) + 1
         return f"{options['task']}, {options['algorithm']}, {options['pop']} members x {done} generations"
 
+    @property
+    def best_row(self) -> int:
+        """The winner's best evaluation; of a run that did not come to its end that of the best value."""
+        loss = self.objective.sign * self.columns["value"]
+        is_winner = _has(self.columns, self.result.get("best"))
+        candidates = is_winner if is_winner.any() else np.isfinite(loss)
+        return int(np.argmin(np.where(candidates & np.isfinite(loss), loss, np.inf)))
+
 
 def read_table(path: Path, max_rows: int = 100_000) -> Table:
     """Read a run's folder; ``ValueError`` where it is none or nothing was recorded in it."""
@@ -48,12 +57,14 @@ def read_table(path: Path, max_rows: int = 100_000) -> Table:
     stride = -(-config["options"]["pop"] * config["options"]["generations"] // max_rows)
     parts: list[dict[str, np.ndarray]] = []
     num_members, best = 0, np.inf
+    file = path / "result.json"
+    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     try:
         for block in read_history(path / "history.csv", space):
             generation, loss = block["generation"], objective.sign * block["value"]
             numbers, starts = np.unique(generation, return_index=True)
             num_members += len(generation)
-            keep = numbers % stride == 0
+            keep = (numbers % stride == 0) | np.isin(numbers, generation[_has(block, result.get("best"))])
             for i, rows in enumerate(np.split(loss, starts[1:])):
                 least = np.fmin.reduce(rows, initial=np.inf)
                 keep[i] |= least < best
@@ -65,16 +76,25 @@ def read_table(path: Path, max_rows: int = 100_000) -> Table:
     if not parts:
         raise ValueError(f"{path} has no recorded generation")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    result = path / "result.json"
     return Table(
         config=config,
-        result=json.loads(result.read_text(encoding="utf-8")) if result.exists() else {},
+        result=result,
         events=read_events(path),
         space=space,
         objective=objective,
         columns=columns,
         num_members=num_members,
     )
+
+
+def _has(columns: dict[str, np.ndarray], setting: dict[str, Any] | None) -> np.ndarray:
+    """Which rows have this setting; none where there is none."""
+    rows = np.full(len(columns["value"]), setting is not None)
+    for name, value in (setting or {}).items():
+        column = columns[name]
+        is_number = np.issubdtype(column.dtype, np.number)
+        rows &= np.isclose(column, value, rtol=1e-6, atol=0.0) if is_number else column.astype(str) == str(value)
+    return rows
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from jaxga.base import Algorithm, Evaluation, Objective, Task
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
 from jaxga.history import History, check_names
-from jaxga.runtime import replicate
+from jaxga.runtime import compiler_options, replicate
 from jaxga.space import SearchSpace
 
 
@@ -135,11 +135,11 @@ def _generations(
     last = time.perf_counter()
     current = evolution.init(algorithm, root_key) if state is None else state
     done = int(current.generation)
-    jit: Callable[..., Any] = jax.jit
+    jit: Callable[..., Any] = partial(jax.jit, compiler_options=compiler_options())
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
         root_key, current, task = replicate((root_key, current, task), mesh)
-        jit = partial(jax.jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
+        jit = partial(jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
     programs: dict[int, Any] = {}
     compile_seconds = 0.0
 
@@ -255,7 +255,7 @@ def evaluate_fresh(
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    return jax.device_get(jax.jit(evaluate_all)(*arguments))
+    return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
 
 
 def optimize(

@@ -131,7 +131,8 @@ def _mnist() -> ScoredTask:
 def _cartpole() -> ScoredTask:
     from tasks.ppo import ppo
 
-    task = ppo("CartPole-v1")
+    # A quarter of the task's own steps: with all of them a random search of 32 settings finds the greatest return.
+    task = ppo("CartPole-v1", num_steps=25_600)
     return Own(task, task.space)
 
 

@@ -13,6 +13,7 @@ from jax import Array
 from experiments.comparison.models import Model
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import ScoredTask, catalogue
+from experiments.comparison.variants import variant_options
 from jaxga import ALGORITHMS, SearchSpace, evolution
 from jaxga.base import Algorithm
 
@@ -42,10 +43,9 @@ def problem_task(name: str) -> ScoredTask | Model:
 
 @cache
 def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorithm:
-    """``NAME`` or, for another surrogate, ``NAME:SURROGATE``."""
-    name, _, surrogate = method.partition(":")
-    options = {"surrogate": surrogate} if surrogate else {}
-    return ALGORITHMS[name](space, population_size=population_size, **options)
+    """``NAME`` or ``NAME:VARIANT``."""
+    name, _, variant = method.partition(":")
+    return ALGORITHMS[name](space, population_size=population_size, **variant_options(variant, population_size))
 
 
 @cache

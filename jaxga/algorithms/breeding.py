@@ -41,31 +41,34 @@ class Recipe(NamedTuple):
     max_step: float
 
 
-def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents, Array]:
-    """The parents among genomes f32[A, D] and their rows i32[K]; a loss of ``+inf`` is no parent."""
+def first_parents(genomes: Array, exists: Array, num_parents: int) -> Parents:
+    """The parents among genomes f32[M, D], best first, of which only those of ``exists`` bool[M] count."""
     # However few breed, a step is measured by as many: of a handful the spread is soon nothing.
-    num_measured = min(max(num_parents, _NUM_MEASURED), loss.shape[0])
-    rows = jnp.argsort(loss)[:num_measured]
-    exists = jnp.isfinite(loss[rows])
+    num_measured = min(max(num_parents, _NUM_MEASURED), genomes.shape[0])
 
     def rank_weights(num: int) -> Array:
         weights = jnp.where(exists[:num], jnp.exp(-_PRESSURE * jnp.arange(num) / num), 0.0)
         return weights / jnp.maximum(weights.sum(), 1e-30)
 
-    measured, near = rank_weights(num_measured), genomes[rows]
+    measured, near = rank_weights(num_measured), genomes[:num_measured]
     spread = jnp.sqrt(measured @ jnp.square(near - measured @ near))
     # A lone parent has no spread: a tenth of the cube; identical ones still have to move.
-    spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
-    rows = rows[:num_parents]
-    return Parents(genomes[rows], rank_weights(num_parents), spread), rows
+    spread = jnp.where(exists[:num_measured].sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
+    return Parents(genomes[:num_parents], rank_weights(num_parents), spread)
+
+
+def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents, Array]:
+    """The parents among genomes f32[A, D] and their rows i32[K]; a loss of ``+inf`` is no parent."""
+    rows = jnp.argsort(loss)[: max(num_parents, _NUM_MEASURED)]
+    return first_parents(genomes[rows], jnp.isfinite(loss[rows]), num_parents), rows[:num_parents]
 
 
 def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[Array, Array]]:
-    """A function ``breed(draws, parents, recipe) -> (genomes f32[N, D], used i32[N, 2])``.
+    """A function ``breed(draws, parents, *recipes) -> (genomes f32[N, D], used i32[N, 2])``.
 
     ``draws`` are uniform numbers f32[N, :func:`num_draws`], so that all of a generation come from one call of
-    the random number generator (each call costs a second of compilation). ``used`` are places among
-    the parents, -1 for none.
+    the random number generator (each call costs a second of compilation). ``recipes`` are pairs of a ``Recipe``
+    and how many children in a row it is for. ``used`` are places among the parents, -1 for none.
 
     Args:
         space: the search space (D genes).
@@ -77,10 +80,10 @@ def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[A
     integer = jnp.asarray(space.is_discrete & ~space.is_categorical)
     least_move = jnp.where(integer, 0.7 / jnp.maximum(levels, 1), 0.0)
 
-    def breed(draws: Array, parents: Parents, recipe: Recipe) -> tuple[Array, Array]:
+    def breed(draws: Array, parents: Parents, *recipes: tuple[Recipe, int]) -> tuple[Array, Array]:
         once = draws[:, :_NUM_SINGLE].T
         mask_draw, coin, fresh, step_draw = jnp.split(draws[:, _NUM_SINGLE:], 4, axis=1)
-        thresholds = jnp.asarray(np.cumsum(recipe.shares)[:-1], jnp.float32)
+        thresholds, low, high = (jnp.asarray(column) for column in _columns(recipes))
         kind = jnp.sum(once[0][:, None] > thresholds, axis=1)
         # Without any parent every child is a uniform draw.
         kind = jnp.where(parents.weights.sum() > 0, kind, 0)
@@ -90,7 +93,6 @@ def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[A
         fourth = jnp.floor(once[4] * num_valid).astype(jnp.int32)
         x1, x2, x3, x4 = (parents.genomes[place] for place in (first, second, third, fourth))
 
-        low, high = np.log(recipe.min_step), np.log(recipe.max_step)
         step_size = jnp.exp(low + once[5] * (high - low))[:, None]
         one = jnp.floor(once[6] * size).astype(jnp.int32)
         masked = (mask_draw < rate) | (jnp.arange(size) == one[:, None])
@@ -116,6 +118,13 @@ def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[A
         return child, jnp.stack([jnp.where(kind == 0, -1, first), mate], axis=1)
 
     return breed
+
+
+def _columns(recipes: tuple[tuple[Recipe, int], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each child: the thresholds f32[N, 4] between the kinds, and the logarithms f32[N] of the step sizes."""
+    rows = [([*np.cumsum(r.shares)[:-1], np.log(r.min_step), np.log(r.max_step)], num) for r, num in recipes]
+    table = np.concatenate([np.tile(np.array(row, np.float32), (num, 1)) for row, num in rows])
+    return table[:, :4], table[:, 4], table[:, 5]
 
 
 def num_draws(space: SearchSpace) -> int:

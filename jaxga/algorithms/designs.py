@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.random import SamplingState, sampling
 from jaxga.base import Algorithm
 from jaxga.space import SearchSpace
@@ -17,7 +18,7 @@ _SOBOL_BITS = 24
 
 def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: int = 1) -> Array:
     """f32[S, num, D]: S samples with one point in each of ``num`` slices of every gene."""
-    draws = jax.random.uniform(key, (2, num_samples, num, num_genes))
+    draws = uniform(key, (2, num_samples, num, num_genes))
     return (jnp.argsort(draws[0], axis=1) + draws[1]) / num
 
 

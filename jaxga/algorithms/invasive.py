@@ -9,43 +9,55 @@ from jax import Array
 
 from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
-from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
+from jaxga.algorithms.breeding import Parents, Recipe, best_parents, first_parents, mixture, num_draws
 from jaxga.algorithms.checks import check_count
 from jaxga.algorithms.designs import maximin_latin_hypercube
+from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
-# From a prototype's ablation on synthetic problems and hyperparameter tables;
-# _SHRINKAGE and _NUM_MEASURED are by judgement.
+# From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
+# judgement.
 _NUM_PARENTS = 32
-_LITTER = 4  # children bred for one place, of which the surrogate keeps one
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
 _SHRINKAGE = 9.0  # of one noisy evaluation a tenth is believed, of n of them n / (n + 9)
 _MIN_STEP, _MAX_STEP = 0.03, 2.0
+_NOISY_STRETCH = 2.0  # of all steps once noise is found: the search may not settle where it was lucky
 _CHILDREN = Recipe((0.0, 0.2, 0.2, 0.35, 0.25), _MIN_STEP, _MAX_STEP)
 _SAMPLE = Recipe((0.2, 0.15, 0.15, 0.25, 0.25), _MIN_STEP, _MAX_STEP)
 _REFINED = Recipe((0.0, 0.25, 0.25, 0.3, 0.2), 0.02, 1.0)
-_ROUNDS, _REFINED_SIZE, _NUM_REFINED_PARENTS = 2, 512, 48
+_REFINED_SIZE, _NUM_REFINED_PARENTS = 512, 48
 _POOL_SIZE, _POOL_SAMPLE = 384, 128
 _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
 
 
+class Candidates(NamedTuple):
+    """genomes f32[N, D], the surrogate's prediction of each, mean and std f32[N], and how much it promises f32[N]."""
+
+    genomes: Array
+    mean: Array
+    std: Array
+    score: Array
+
+
 class InvasiveState(NamedTuple):
     """generation i32[], noisy bool[], the founders f32[P, D], all that is known and what the surrogate says of it.
 
-    ``value`` f32[A] is the standardised loss that each row of the archive is believed to have (``+inf``
-    where there is none), ``mean`` f32[A] the surrogate's prediction of it. The last three fields
-    describe the genomes asked last.
+    Of each row of the archive: ``target`` f32[A] is its standardised loss, ``mean`` the one that the surrogate
+    predicts, ``worth`` the one that it breeds by (``+inf`` for no parent). ``best`` i32[] is the row believed best.
+    The last three fields describe the genomes asked last.
     """
 
     generation: Array
     noisy: Array
     founders: Array
     archive: Archive
-    value: Array
+    target: Array
     mean: Array
+    worth: Array
+    best: Array
     params: PyTree
     species: Array
     parents: Array
@@ -60,7 +72,9 @@ def invasive_ga(
     num_mutations: int = 1,
     num_invaders: int | None = None,
     surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
+    litter_size: int = 4,
     num_candidates: int = 1024,
+    num_refinements: int = 2,
     archive_size: int = 512,
     noisy: bool | None = None,
 ) -> Algorithm:
@@ -78,7 +92,9 @@ def invasive_ga(
             found. 0 is the standard genetic algorithm, without any surrogate: :func:`ga`.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
             made for ``num_points=archive_size``.
+        litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [64, 2^20].
+        num_refinements: how often the best of the sample breed 512 more candidates, at least 0.
         archive_size: A, evaluations remembered, at least 2 P; of a full archive the best 3/4 and the newest stay.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
@@ -96,7 +112,9 @@ def invasive_ga(
     check_count("num_mutations", num_mutations, 1)
     if num_invaders is not None:
         check_count("num_invaders", num_invaders, 0, population_size)
+    check_count("litter_size", litter_size, 1)
     check_count("num_candidates", num_candidates, 64, 2**20)
+    check_count("num_refinements", num_refinements, 0)
     check_count("archive_size", archive_size, 2 * population_size)
     if noisy not in (None, True, False):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
@@ -113,10 +131,11 @@ def invasive_ga(
         most_invaders = round(_INVADER_SHARE * population_size)
         least_invaders = round(_NOISY_INVADER_SHARE * population_size)
     most_children = population_size - least_invaders
-    num_bred = most_children * (_LITTER if has_model else 1)
+    litter_size = litter_size if has_model else 1
+    num_bred = most_children * litter_size
     num_chunks = -(-num_candidates // _CHUNK_SIZE)
-    first_chunk = -(-num_candidates // num_chunks)
-    num_sampled = first_chunk + _ROUNDS * _REFINED_SIZE if most_invaders else 0
+    first_chunk = -(-num_candidates // num_chunks) if most_invaders else 0
+    num_sampled = first_chunk + num_refinements * _REFINED_SIZE if most_invaders else 0
 
     def init(key: Array) -> InvasiveState:
         key_founders, key_model = jax.random.split(key)
@@ -125,106 +144,104 @@ def invasive_ga(
             noisy=jnp.array(noisy is True),
             founders=space.snap(maximin_latin_hypercube(key_founders, population_size, space.size)),
             archive=empty(archive_size, space.size),
-            value=jnp.full(archive_size, jnp.inf, jnp.float32),
+            target=jnp.zeros(archive_size),
             mean=jnp.zeros(archive_size),
+            worth=jnp.full(archive_size, jnp.inf, jnp.float32),
+            best=jnp.zeros((), jnp.int32),
             params=model.init(key_model),
             species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
             predicted=jnp.full(population_size, jnp.nan, jnp.float32),
         )
 
-    def promise(state: InvasiveState, incumbent: Array, genomes: Array) -> Array:
-        """f32[N]: the log expected improvement of each genome."""
-        return log_expected_improvement(*model.predict(state.params, genomes), incumbent)
+    def judged(state: InvasiveState, incumbent: Array, genomes: Array) -> Candidates:
+        if not has_model:
+            return Candidates(genomes, *jnp.zeros((3, genomes.shape[0])))
+        mean, std = model.predict(state.params, genomes)
+        return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent))
 
     def known(state: InvasiveState, genomes: Array) -> Array:
         """f32[N]: what to take from the promise of a genome that was evaluated already; nothing where that is noisy."""
         seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)).any(1)
         return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
-    def children(draws: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> tuple[Array, Array]:
-        genomes, used = breed(draws, parents, _CHILDREN)
-        if not has_model:
-            return genomes, used
-        score = promise(state, incumbent, genomes) - known(state, genomes)
-        first = jnp.arange(most_children) * _LITTER
-        chosen = first + jnp.argmax(score.reshape(most_children, _LITTER), axis=1)
-        return genomes[chosen], used[chosen]
+    def best_of_litters(state: InvasiveState, bred: Candidates) -> Array:
+        """i32[C]: the place of the most promising of each litter."""
+        score = (bred.score - known(state, bred.genomes)).reshape(most_children, litter_size)
+        return jnp.arange(most_children) * litter_size + jnp.argmax(score, axis=1)
 
-    def candidates(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
-        """f32[N, D]: the most promising of a dense sample, refined around the best of it, and some of the sample."""
+    def refined(
+        draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array, start: Candidates
+    ) -> Candidates:
+        """The most promising of a dense sample that begins with ``start``, refined around the best, and some of it."""
 
-        def best_of(genomes: Array, score: Array) -> tuple[Array, Array]:
-            score, rows = jax.lax.top_k(score, min(_POOL_SIZE, num_candidates))
-            return genomes[rows], score
+        def best_of(sample: Candidates) -> Candidates:
+            _, rows = jax.lax.top_k(sample.score, min(_POOL_SIZE, num_candidates))
+            return _rows(sample, rows)
 
-        def joined(kept: tuple[Array, Array], draws: Array, parents: Parents, recipe: Recipe) -> tuple[Array, Array]:
-            fresh, _ = breed(draws, parents, recipe)
-            score = promise(state, incumbent, fresh)
-            return best_of(jnp.concatenate([kept[0], fresh]), jnp.concatenate([kept[1], score]))
+        def joined(kept: Candidates, draws: Array, parents: Parents, recipe: Recipe) -> Candidates:
+            genomes, _ = breed(draws, parents, (recipe, draws.shape[0]))
+            return best_of(_joined(kept, judged(state, incumbent, genomes)))
 
-        def add_chunk(kept: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
-            more = jax.random.uniform(key, (first_chunk, num_draws(space)))
-            return joined(kept, more, parents, _SAMPLE), None
+        def add_chunk(kept: Candidates, key: Array) -> tuple[Candidates, None]:
+            return joined(kept, uniform(key, (first_chunk, num_draws(space))), parents, _SAMPLE), None
 
-        def refine(kept: tuple[Array, Array], draws: Array) -> tuple[tuple[Array, Array], None]:
-            best, _ = best_parents(kept[0], -kept[1], min(_NUM_REFINED_PARENTS, num_candidates))
+        def refine(kept: Candidates, draws: Array) -> tuple[Candidates, None]:
+            best = first_parents(kept.genomes, kept.score > -jnp.inf, min(_NUM_REFINED_PARENTS, num_candidates))
             return joined(kept, draws, best, _REFINED), None
 
-        start, _ = breed(draws[:first_chunk], parents, _SAMPLE)
-        kept = best_of(start, promise(state, incumbent, start))
+        kept = best_of(start)
         if num_chunks > 1:
             kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, num_chunks - 1))
-        rounds = draws[first_chunk:].reshape(_ROUNDS, _REFINED_SIZE, -1)
-        kept, _ = jax.lax.scan(refine, kept, rounds)
-        return jnp.concatenate([kept[0], start[:_POOL_SAMPLE]])
+        kept, _ = jax.lax.scan(refine, kept, draws.reshape(num_refinements, _REFINED_SIZE, num_draws(space)))
+        return _joined(kept, _rows(start, slice(_POOL_SAMPLE)))
 
-    def invaders(draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array) -> Array:
-        pool = candidates(draws, key, state, parents, incumbent)
-        mean, std = model.predict(state.params, pool)
+    def batch(state: InvasiveState, incumbent: Array, pool: Candidates) -> Array:
+        """i32[I]: the places of the invaders in the pool."""
         if model.covariance is None:
             # A tenth of the cube's diagonal is how far a new point is taken to inform.
-            squares = sum(jnp.square(pool[:, i, None] - pool[None, :, i]) for i in range(space.size))
-            covariance = std[:, None] * std[None, :] * jnp.exp(-50.0 / space.size * squares)
+            squares = sum(jnp.square(pool.genomes[:, i, None] - pool.genomes[None, :, i]) for i in range(space.size))
+            covariance = pool.std[:, None] * pool.std[None, :] * jnp.exp(-50.0 / space.size * squares)
         else:
-            covariance = model.covariance(state.params, pool)
-        same = same_rows(pool, pool) & ~state.noisy
-        return pool[greedy_batch(mean, covariance, incumbent, known(state, pool), same, most_invaders)]
+            covariance = model.covariance(state.params, pool.genomes)
+        same = same_rows(pool.genomes, pool.genomes) & ~state.noisy
+        return greedy_batch(pool.mean, covariance, incumbent, known(state, pool.genomes), same, most_invaders)
 
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         key_draws, key_chunks = jax.random.split(key)
-        draws = jax.random.uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
-        # A setting is a parent once, however often it was evaluated: else few parents soon are all the same one.
-        same = jnp.tril(same_rows(state.archive.genomes, state.archive.genomes) & state.archive.valid, -1)
-        distinct = jnp.where(same.any(1), jnp.inf, state.value)
-        parents, rows = best_parents(state.archive.genomes, distinct, num_parents)
+        draws = uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
+        parents, rows = best_parents(state.archive.genomes, state.worth, num_parents)
+        parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
+
+        # The children and the first of the sample are bred and judged together: half the program to compile.
+        num_first = num_bred + first_chunk
+        genomes, used = breed(draws[:num_first], parents, (_CHILDREN, num_bred), (_SAMPLE, first_chunk))
+        bred = judged(state, incumbent, genomes)
+        chosen = best_of_litters(state, _rows(bred, slice(num_bred))) if most_children else jnp.zeros(0, jnp.int32)
+        members, lineage = _rows(bred, chosen), used[chosen]
+        lineage = jnp.where(lineage >= 0, state.archive.number[rows][jnp.maximum(lineage, 0)], -1)
+        if most_invaders:
+            sample = _rows(bred, slice(num_bred, None))
+            pool = refined(draws[num_first:], key_chunks, state, parents, incumbent, sample)
+            members = _joined(members, _rows(pool, batch(state, incumbent, pool)))
+            lineage = jnp.concatenate([lineage, jnp.full((most_invaders, 2), -1, jnp.int32)])
+
         place = jnp.arange(population_size)
         num_children = population_size - jnp.where(state.noisy, least_invaders, most_invaders)
-        genomes, lineage = state.founders, jnp.full((population_size, 2), -1, jnp.int32)
-        if most_children:
-            native, used = children(draws[:num_bred], state, parents, incumbent)
-            origin = jnp.where(used >= 0, state.archive.number[rows][jnp.maximum(used, 0)], -1)
-            genomes, lineage = (a[jnp.minimum(place, most_children - 1)] for a in (native, origin))
         invades = place >= num_children
-        if most_invaders:
-            foreign = invaders(draws[num_bred:], key_chunks, state, parents, incumbent)
-            genomes = jnp.where(invades[:, None], foreign[jnp.maximum(place - num_children, 0)], genomes)
-            lineage = jnp.where(invades[:, None], -1, lineage)
+        taken = jnp.where(invades, most_children + place - num_children, place)
+        genomes, predicted, lineage = members.genomes[taken], members.mean[taken], lineage[taken]
         species = jnp.where(invades, Species.INVADER, Species.CHILD).astype(jnp.int32)
 
         # Two early re-evaluations of the best find out whether there is noise; then one a generation.
         again = state.noisy | (finds_noise & (state.generation <= 2))
         last = again & (place == population_size - 1)
-        best = jnp.argmin(state.value)
-        genomes = jnp.where(last[:, None], state.archive.genomes[best], genomes)
+        genomes = jnp.where(last[:, None], state.archive.genomes[state.best], genomes)
         species = jnp.where(last, int(Species.SURVIVOR), species)
-        lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[best], -1]), lineage)
-        predicted = state.predicted
-        if has_model:
-            target = jnp.where(state.noisy, _normal_score(state.archive), _winsorised(state.archive))
-            predicted = _as_loss(state.archive, target, model.predict(state.params, genomes)[0])
-            predicted = jnp.where(state.archive.valid.any(), predicted, jnp.nan)
+        lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[state.best], -1]), lineage)
+        predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[state.best], predicted))
+        predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.nan)
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
@@ -247,13 +264,26 @@ def invasive_ga(
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
             mean, _ = model.predict(params, archive.genomes)
-        value = _believed(archive, target, mean, has_model)
-        value = jnp.where(archive.valid, jnp.where(is_noisy, value, archive.loss), jnp.inf)
-        best = jnp.argmin(value)
+        same = same_rows(archive.genomes, archive.genomes) & archive.valid
+        count = jnp.maximum(same.sum(1), 1)
+        observed = (same @ target) / count
+        value = mean + count / (count + _SHRINKAGE) * (observed - mean) if has_model else observed
+        best = jnp.argmin(jnp.where(archive.valid, jnp.where(is_noisy, value, archive.loss), jnp.inf))
         believed = jnp.where(is_noisy, _as_loss(archive, target, value[best]), archive.loss[best])
+        # The parents are chosen by what was measured, noise and all: a model's smooth choice of them soon is one
+        # small region. A setting is a parent once, however often it was evaluated.
+        is_parent = archive.valid & ~jnp.tril(same, -1).any(1)
+        worth = jnp.where(is_parent, jnp.where(is_noisy, observed, archive.loss), jnp.inf)
         any_valid = archive.valid.any()
         state = state._replace(
-            generation=state.generation + 1, noisy=is_noisy, archive=archive, value=value, mean=mean, params=params
+            generation=state.generation + 1,
+            noisy=is_noisy,
+            archive=archive,
+            target=target,
+            mean=mean,
+            worth=worth,
+            best=best.astype(jnp.int32),
+            params=params,
         )
         info = Info(
             species=state.species,
@@ -302,6 +332,14 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
     return cast(Surrogate, factory(space, num_points=archive_size))
 
 
+def _rows(candidates: Candidates, rows: Array | slice) -> Candidates:
+    return jax.tree.map(lambda field: field[rows], candidates)
+
+
+def _joined(*parts: Candidates) -> Candidates:
+    return jax.tree.map(lambda *fields: jnp.concatenate(fields), *parts)
+
+
 def _no_model() -> Surrogate:
     return Surrogate(lambda key: (), lambda *_: (), lambda _, genomes: (genomes[:, 0], genomes[:, 0]))
 
@@ -319,9 +357,15 @@ def _winsorised(archive: Archive) -> Array:
     valid = archive.valid
     # Counted from the best, so that float32 keeps the digits that matter.
     shifted = archive.loss - jnp.min(archive.loss)
-    median = jnp.nanmedian(jnp.where(valid, shifted, jnp.nan))
-    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * jnp.nan_to_num(median))
+    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * _median_gap(archive))
     return _standardised(clipped, valid)
+
+
+def _median_gap(archive: Archive) -> Array:
+    """f32[]: how far the median loss is from the least; 0 where there is none."""
+    ordered, count = jnp.sort(archive.loss), archive.valid.sum()
+    gap = 0.5 * (ordered[jnp.maximum(count - 1, 0) // 2] + ordered[count // 2]) - ordered[0]
+    return jnp.where(count > 0, gap, 0.0)
 
 
 def _normal_score(archive: Archive) -> Array:
@@ -333,30 +377,22 @@ def _normal_score(archive: Archive) -> Array:
     return _standardised(jax.scipy.stats.norm.ppf(jnp.clip(share, 1e-4, 1.0 - 1e-4)), valid)
 
 
-def _believed(archive: Archive, target: Array, mean: Array, has_model: bool) -> Array:
-    """f32[A]: between the surrogate's prediction and the mean of all evaluations of the same setting."""
-    same = same_rows(archive.genomes, archive.genomes) & archive.valid[None, :]
-    count = jnp.maximum(same.sum(1), 1)
-    observed = (same @ target) / count
-    if not has_model:
-        return observed
-    return mean + count / (count + _SHRINKAGE) * (observed - mean)
-
-
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
     """The loss to which a standardised value belongs, within what was observed; the one grows with the other."""
-    order = jnp.argsort(archive.loss)
-    last = jnp.maximum(archive.valid.sum() - 1, 0)
-    rows = order[jnp.minimum(jnp.arange(order.shape[0]), last)]
-    return jnp.interp(value, target[rows], archive.loss[rows])
+    below, above = (archive.valid & side for side in (target <= value[..., None], target >= value[..., None]))
+    low, low_loss = (jnp.max(jnp.where(below, row, -jnp.inf), axis=-1) for row in (target, archive.loss))
+    high, high_loss = (jnp.min(jnp.where(above, row, jnp.inf), axis=-1) for row in (target, archive.loss))
+    first = jnp.where(below.any(-1), low_loss, high_loss)
+    last = jnp.where(above.any(-1), high_loss, low_loss)
+    inside = jnp.isfinite(high - low) & (high > low)
+    return first + jnp.where(inside, (value - low) / (high - low) * (last - first), 0.0)
 
 
 def _differs(archive: Archive, genomes: Array, loss: Array, loss_var: Array | None) -> Array:
     """bool[]: whether a setting now has another loss than before, or a loss has a variance."""
     valid = archive.valid
-    spread = jnp.nanmedian(jnp.where(valid, archive.loss, jnp.nan)) - jnp.min(archive.loss)
     # Another kernel of a matrix product may round otherwise: that is not noise.
-    tolerance = 1e-5 * jnp.nan_to_num(spread) + 1e-6 * jnp.abs(loss)
+    tolerance = 1e-5 * _median_gap(archive) + 1e-6 * jnp.abs(loss)
     again = same_rows(genomes, archive.genomes) & valid[None, :] & jnp.isfinite(loss)[:, None]
     gap = jnp.abs(loss[:, None] - jnp.where(valid, archive.loss, 0.0)[None, :])
     found = (again & (gap > tolerance[:, None])).any()

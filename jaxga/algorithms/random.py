@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, Species
 from jaxga.space import SearchSpace
 
@@ -32,7 +33,7 @@ def random_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     check_count("population_size", population_size, 1)
 
     def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
-        return space.snap(jax.random.uniform(key, (population_size, space.size))), state
+        return space.snap(uniform(key, (population_size, space.size))), state
 
     return sampling(space, population_size, ask)
 

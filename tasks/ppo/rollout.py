@@ -54,6 +54,7 @@ class Rollout(NamedTuple):
 
     Attributes:
         observation: what the action was chosen from.
+        log_prob: of the action, under the policy that took it.
         next_observation: where it led to, the last one of its episode included.
         discounted_return: of the episode so far; its spread is the scale of the rewards.
         finished_return: the return of the episode that this step ended, 0 where it ended none.
@@ -61,6 +62,7 @@ class Rollout(NamedTuple):
 
     observation: Array
     action: Array
+    log_prob: Array
     reward: Array
     next_observation: Array
     terminated: Array
@@ -102,7 +104,8 @@ def collect(
 
     def advance(actors: Actors, drawn: Any) -> tuple[Actors, Rollout]:
         noise, fresh, keys = drawn
-        action = distribution.sample(policy(actors.observation), noise)
+        outputs = policy(actors.observation)
+        action = distribution.sample(outputs, noise)
         transition = jax.vmap(environment.step)(keys, actors.state, jax.vmap(distribution.to_environment, 1)(action))
         done = transition.terminated | transition.truncated
         observation, state = jax.vmap(reset_where_done)(transition, fresh)
@@ -111,6 +114,7 @@ def collect(
         rollout = Rollout(
             observation=actors.observation,
             action=action.T,
+            log_prob=distribution.log_prob(outputs, action),
             reward=transition.reward,
             next_observation=transition.observation,
             terminated=transition.terminated,
@@ -122,6 +126,26 @@ def collect(
         return Actors(observation, state, episode_return * keep, discounted_return * keep), rollout
 
     return jax.lax.scan(advance, actors, (noise, fresh, keys_step))
+
+
+def values(critic: Callable[[Array], Array], rollout: Rollout, max_steps: int) -> tuple[Array, Array]:
+    """What ``critic`` (f32[N, ...] to f32[N]) gives for every observation, and for every one led to: f32[T, E] each.
+
+    A step leads to the observation of the next one, so the critic is asked only once for both, and again at
+    the end of the rollout and of truncated episodes: of one environment no more than T / ``max_steps``,
+    rounded up. Where an episode terminated the second value means nothing.
+    """
+    length, num_envs = rollout.truncated.shape
+    ends = rollout.truncated.at[-1].set(True)
+    # Of fewer ends other steps fill up, whose value comes out the same.
+    steps = jax.lax.top_k(ends.T.astype(jnp.float32), min(length, 1 + -(-length // max_steps)))[1].T
+    last = rollout.next_observation[steps, jnp.arange(num_envs)]
+    shape = rollout.observation.shape[2:]
+    both = critic(jnp.concatenate([rollout.observation.reshape(-1, *shape), last.reshape(-1, *shape)]))
+    value, last_value = jnp.split(both, [length * num_envs])
+    value = value.reshape(length, num_envs)
+    following = jnp.roll(value, -1, axis=0)
+    return value, following.at[steps, jnp.arange(num_envs)].set(last_value.reshape(steps.shape))
 
 
 def advantages(

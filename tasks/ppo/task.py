@@ -14,7 +14,7 @@ from jaxga import Evaluation, Objective, SearchSpace
 from tasks.ppo import distributions, environments, networks
 from tasks.ppo.environments import Environment
 from tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
-from tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start
+from tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start, values
 from tasks.ppo.update import Adam, Batch, loss, shuffle, update
 
 _STATIC = (
@@ -142,30 +142,19 @@ class PPO:
     def _batch(
         self, params: networks.Params, progress: _Progress, rollout: Rollout, reward: Array, hyper: Hyperparameters
     ) -> Batch:
-        """The rollout as rows, with what the networks made of it: one pass over all steps, not one a step."""
-        steps = reward.shape
-        observation = self._normalize(progress, rollout.observation)
-        following = self._normalize(progress, rollout.next_observation)
+        """The rollout as rows, with what the critic makes of it: one pass over all steps, not one a step."""
+        network = networks.half(params, "critic")
 
-        def rows(array: Array) -> Array:
-            return array.reshape(-1, *array.shape[2:])
+        def critic(observations: Array) -> Array:
+            return networks.value(network, self._normalize(progress, observations))
 
-        outputs, value = networks.policy_and_value(params, rows(observation))
-        next_value = networks.value(networks.half(params, "critic"), rows(following))
-        advantage = rows(
-            advantages(
-                reward,
-                value.reshape(steps),
-                next_value.reshape(steps),
-                rollout.terminated,
-                rollout.truncated,
-                hyper.gamma,
-                hyper.gae_lambda,
-            )
+        value, next_value = values(critic, rollout, self.environment.max_steps)
+        advantage = advantages(
+            reward, value, next_value, rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda
         )
-        action = rows(rollout.action)
-        log_prob = distributions.of(self.environment).log_prob(outputs, action.T)
-        return Batch(rows(observation), action, log_prob, value, advantage, advantage + value)
+        observation = self._normalize(progress, rollout.observation)
+        batch = Batch(observation, rollout.action, rollout.log_prob, value, advantage, advantage + value)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
 
     def _normalize(self, progress: _Progress, observations: Array) -> Array:
         return progress.observations.normalize(observations) if self.environment.normalize else observations
@@ -214,7 +203,7 @@ def ppo(
         num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
         metric: the objective: the mean return of greedy episodes after training, or the mean of the learning curve.
         hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`; they go before those
-            that are known to suit the environment (CartPole, and Pendulum with 10 epochs and 200,000 steps).
+            that are known to suit the environment (CartPole, Acrobot, and Pendulum with 10 epochs and 200,000 steps).
         anneal: whether the learning rate falls linearly to 0.
         hidden_size: the width of the two hidden layers of actor and critic.
         num_episodes: greedy episodes after training.

@@ -46,6 +46,8 @@ def bowl(key, genomes):
         ({"population_size": 8, "num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
         ({"population_size": 8, "num_invaders": 9}, r"num_invaders must be a whole number in \[0, 8\], got 9"),
         ({"population_size": 8, "archive_size": 8}, "archive_size must be a whole number of at least 16, got 8"),
+        ({"population_size": 8, "litter_size": 0}, "litter_size must be a whole number of at least 1, got 0"),
+        ({"population_size": 8, "num_refinements": -1}, "num_refinements must be a whole number of at least 0, got -1"),
         ({"population_size": 8, "surrogate": "oracle"}, "surrogate must be one of .* got 'oracle'"),
         ({"population_size": 8, "noisy": "yes"}, "noisy must be True, False or None, got 'yes'"),
     ],
@@ -86,6 +88,18 @@ def test_a_variance_of_the_replicates_is_noise():
     genomes, state = SHARED.ask(jax.random.key(0), state)
     for variance, noisy in ((jnp.zeros(8), False), (jnp.full(8, 0.1), True)):
         assert bool(SHARED.tell(jax.random.key(0), state, genomes, bowl(0, genomes), variance)[0].noisy) == noisy
+
+
+def test_with_noise_the_parent_is_the_best_on_average():
+    """One setting was lucky once and else poor, another was good: the children descend from that one."""
+    space = SearchSpace(n=Integer(0, 1))
+    algorithm = invasive_ga(space, population_size=4, num_parents=1, num_invaders=1, noisy=True, **CHEAP)
+    state = algorithm.init(jax.random.key(0))
+    genomes = jnp.array([[0.25], [0.25], [0.75], [0.25]])
+    state, info = algorithm.tell(jax.random.key(1), state, genomes, jnp.array([0.0, 3.0, 1.0, 4.0]))
+    assert info.best_genome.tolist() == [0.75]
+    _, state = algorithm.ask(jax.random.key(2), state)
+    assert state.parents[:3, 0].tolist() == [2, 2, 2]
 
 
 def test_no_setting_is_wasted_twice():

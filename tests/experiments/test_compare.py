@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from experiments import compare
-from experiments.comparison import cache, peers, report, runs, statistics, synthetic
+from experiments.comparison import cache, peers, report, runs, statistics, synthetic, variants
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.problems import catalogue, deal, select
-from jaxga import Categorical, Integer, LogUniform, Uniform
+from jaxga import Categorical, Integer, LogUniform, Uniform, invasive_ga
+from jaxga.surrogates import SURROGATES
 
 SYNTHETIC = [p for p in catalogue().values() if p.group in ("smooth", "multimodal", "step", "noisy", "mixed")]
 # The smallest of each kind; the others share their code.
@@ -230,6 +231,21 @@ def test_ours_on_the_host_and_in_one_program_search_alike():
     assert all(a >= b for a, b in zip(inside[0].curve, inside[0].curve[1:], strict=False))
     outside = runs.run_ours("random_search", "kernel_ridge-diabetes", 2, 2, 2)
     assert np.isfinite([run.curve for run in outside]).all()
+
+
+@pytest.mark.parametrize("variant", [*variants.ABLATION, *SURROGATES])
+def test_a_variant_differs_from_the_method_by_options_that_it_takes(variant):
+    for size in (8, 64):
+        options = variants.variant_options(variant, size)
+        assert options != {}
+        assert invasive_ga(synthetic.continuous(2), population_size=size, **options).population_size == size
+
+
+def test_ablation_and_surrogates_are_added_by_an_option():
+    options = compare.Options(methods="cmaes,invasive_ga", ablation=True, surrogates=True)
+    ours, peers_ = compare.parse_methods(options)
+    assert ours == ["invasive_ga", *(f"invasive_ga:{name}" for name in (*SURROGATES, *variants.ABLATION))]
+    assert peers_ == ["cmaes"]
 
 
 def test_kept_runs_of_peers_are_not_repeated(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The parts of PPO, each beside a few lines of numpy or another implementation."""
 
 import gymnasium
+import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from tasks.ppo import distributions, environments, networks
 from tasks.ppo.environments import NAMES, reset_where_done
 from tasks.ppo.hyperparameters import Hyperparameters
-from tasks.ppo.rollout import Moments, advantages, collect, greedy_returns, start
+from tasks.ppo.rollout import Moments, advantages, collect, greedy_returns, start, values
 from tasks.ppo.update import Adam, Batch, normalize_advantages, policy_loss, shuffle, update, value_loss
 
 RNG = np.random.default_rng(0)
@@ -40,6 +41,20 @@ def test_advantages_are_numpys(gae_lambda):
     for i in range(2):
         columns = [array[:, i] for array in (reward, value, next_value, terminated, truncated)]
         np.testing.assert_allclose(ours[:, i], numpy_advantages(*columns, 0.9, gae_lambda), rtol=1e-4, atol=1e-5)
+
+
+def test_values_of_what_steps_led_to_are_those_of_the_observations_themselves():
+    env, params = gymnax.make("Pendulum-v1")
+    environment = environments.adapt(env, params.replace(max_steps_in_episode=5))
+    distribution = distributions.of(environment)
+    actors = start(environment, jax.random.key(0), 3)
+    policy = lambda observations: jnp.zeros((2, len(observations)))  # noqa: E731
+    _, rollout = collect(environment, distribution, policy, jax.random.key(1), actors, 0.9, 17)
+    assert rollout.truncated.sum() == 9
+    critic = lambda observations: jnp.sin(observations).sum(-1)  # noqa: E731
+    value, next_value = values(critic, rollout, environment.max_steps)
+    np.testing.assert_allclose(value, critic(rollout.observation), rtol=1e-6)
+    np.testing.assert_allclose(next_value, critic(rollout.next_observation), rtol=1e-6)
 
 
 @pytest.mark.parametrize("clip_range", [0.0, 0.2])
