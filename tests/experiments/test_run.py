@@ -164,3 +164,39 @@ def test_dry_run_writes_nothing(tmp_path, capfd):
     assert main([*SMALL, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
     assert "6 members x 3 generations" in capfd.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_killed_with_two_processes_and_resumed_with_two_and_with_one(tmp_path):
+    """On another number of processes the genomes are the same, and the values up to rounding."""
+    options = ["--task", "guess", "--algorithm", "ga", "--pop", "6", "--quiet", "--no-report"]
+    status, _, err = run(*options, "--generations", 60, "--out", tmp_path / "whole", "--processes", 1)
+    assert status == 0, err
+    folder = tmp_path / "killed"
+    process = start(*options, "--generations", 60, "--out", folder, "--processes", 2)
+    kill_after(process, folder, 6 * 3)
+    kill_after(start("--resume", folder, "--quiet", "--processes", 2), folder, 6 * 12)
+    status, _, err = run("--resume", folder, "--quiet", "--no-report", "--processes", 1)
+    assert status == 0, err
+    expected, got = rows(tmp_path / "whole"), rows(folder)
+    assert len(got) == len(expected) == 360
+    for one, other in zip(expected, got, strict=True):
+        assert float(other.pop("value")) == pytest.approx(float(one.pop("value")), rel=1e-5)
+        assert one == other
+    winners = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed")]
+    assert winners[0]["best"] == winners[1]["best"]
+    assert winners[0]["state_sha256"] == winners[1]["state_sha256"]
+
+
+def kill_after(process, folder, num_members):
+    """SIGKILL once the history has so many members; they have to come before the run ends."""
+    history = folder / "history.csv"
+    deadline = time.monotonic() + 150
+    while not (history.exists() and history.read_bytes().count(b"\n") > num_members):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)
+    while any(str(folder) in line for _, line in commands()):  # its workers end with it
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
