@@ -10,7 +10,7 @@ from experiments.folder import Start
 from experiments.records import Events, HistoryFile, Log
 from experiments.stopping import Watch
 from jaxga import Generation, Task
-from jaxga.checkpoint import Checkpoints
+from jaxga.checkpoint import CheckpointError, Checkpoints
 
 
 class Recorder:
@@ -70,8 +70,11 @@ class Recorder:
         """Wait until the last checkpoint is written."""
         if self._checkpoints is not None:
             self._checkpoints.close()
+            self._checkpoints = None
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; after a run that failed, nothing writes to its folder any more."""
+        with contextlib.suppress(CheckpointError):  # the first error is the one to tell
+            self.finish()
         for log in self._logs.values():
             log.close()
