@@ -79,7 +79,7 @@ class WandB:
 
     def finish(self, best: dict[str, Any], figures: dict[str, float]) -> None:
         self._run.summary.update({f"best/{k}": v for k, v in best.items()} | figures)
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 class MLflow:

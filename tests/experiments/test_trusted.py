@@ -657,16 +657,39 @@ def test_tensorboard_has_every_generation(tmp_path):
     assert len(list((folder / "tensorboard" / "members").iterdir())) == 18
 
 
-@pytest.mark.parametrize(("option", "package"), [("wandb", "wandb"), ("mlflow", "mlflow")])
-def test_other_trackers_offline(tmp_path, option, package, monkeypatch, capfd):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
-    status = main([*SMALL, "--generations", "2", "--out", str(tmp_path / "run"), f"--{option}"])
+def tracked(folder, option, capfd):
+    """A run with ``--option``, whose package has the same name; skips where that is not installed."""
+    status = main([*SMALL, "--generations", "2", "--out", str(folder), f"--{option}"])
     try:
-        __import__(package)
+        __import__(option)
     except ImportError:
         assert status == 2
-        assert f"--{option} needs the package {package}" in capfd.readouterr().err
-        pytest.skip(f"{package} is not installed: only its absence was tested")
+        assert f"--{option} needs the package {option}" in capfd.readouterr().err
+        pytest.skip(f"{option} is not installed: only its absence was tested")
     assert status == 0
-    assert any((tmp_path / ("run/wandb" if option == "wandb" else "mlruns")).rglob("*"))
+
+
+def test_wandb_offline(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    tracked(tmp_path / "run", "wandb", capfd)
+    [log] = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+    content = log.read_bytes()
+    assert all(word in content for word in (b"members_per_second", b"best_value", b"fresh/mean distance"))
+
+
+def test_mlflow_in_a_local_file(tmp_path, monkeypatch, capfd):
+    url = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    monkeypatch.chdir(tmp_path)
+    tracked(tmp_path / "run", "mlflow", capfd)
+    from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
+
+    client = MlflowClient(url)
+    [experiment] = [e.experiment_id for e in client.search_experiments() if e.name == "jaxga"]
+    [run] = client.search_runs([experiment])
+    best = {metric.step - 1: metric.value for metric in client.get_metric_history(run.info.run_id, "best")}
+    assert best == pytest.approx({event["generation"]: event["best"] for event in events(tmp_path / "run")})
+    assert run.info.status == "FINISHED"
+    assert {k: float(v) for k, v in run.data.params.items() if k.startswith("best.")} == {
+        f"best.{k}": v for k, v in jaxga.load(tmp_path / "run").best.items()
+    }
