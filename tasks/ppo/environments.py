@@ -28,7 +28,7 @@ NAMES = (
     "SpaceInvaders-MinAtar",
 )
 # Where observations or rewards are far from unit scale, PPO needs them normalised.
-_NORMALIZED = ("Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
+_NORMALIZED = ("Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 
 
 class Transition(NamedTuple):

@@ -42,7 +42,6 @@ class Hyperparameters(NamedTuple):
 # What solves an environment in its number of steps where the general defaults do not; measured.
 PRESETS: dict[str, dict[str, float]] = {
     "CartPole-v1": {"learning_rate": 2.5e-3},
-    "Acrobot-v1": {"learning_rate": 2.5e-3},
     # With 200,000 steps and 10 epochs.
     "Pendulum-v1": {"learning_rate": 1e-3, "gamma": 0.9, "entropy_coefficient": 0.0},
 }

@@ -203,7 +203,7 @@ def ppo(
         num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
         metric: the objective: the mean return of greedy episodes after training, or the mean of the learning curve.
         hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`; they go before those
-            that are known to suit the environment (CartPole, Acrobot, and Pendulum with 10 epochs and 200,000 steps).
+            that are known to suit the environment (CartPole, and Pendulum with 10 epochs and 200,000 steps).
         anneal: whether the learning rate falls linearly to 0.
         hidden_size: the width of the two hidden layers of actor and critic.
         num_episodes: greedy episodes after training.
