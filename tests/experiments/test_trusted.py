@@ -1,5 +1,6 @@
 """Resume, stop rules, records, report and exports, through the command line."""
 
+import contextlib
 import csv
 import json
 import os
@@ -351,7 +352,7 @@ def test_a_disk_that_runs_full_and_one_that_is_read_only(disk):
     folder = disk / "run"
     process = start(*SMALL, "--generations", "100000", "--out", str(folder))
     wait_for_generations(process, folder)
-    with pytest.raises(OSError, match="No space left"), open(disk / "filler", "wb", buffering=0) as filler:
+    with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
         while filler.write(bytes(4096)):
             pass
     _, err = process.communicate(timeout=100)
