@@ -111,8 +111,7 @@ def _scatter(axes: Axes, columns: Columns, x: np.ndarray, y: np.ndarray, best: i
 def _positions(columns: Columns, space: SearchSpace, name: str) -> np.ndarray:
     dimension = dict(space.items)[name]
     if isinstance(dimension, Categorical):
-        order = {str(choice): i for i, choice in enumerate(dimension.choices)}
-        return np.array([order[str(value)] for value in columns[name].tolist()], float)
+        return np.array([dimension.encode(value) * dimension.num_levels - 0.5 for value in columns[name]])
     return columns[name].astype(float)
 
 

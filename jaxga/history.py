@@ -40,7 +40,7 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
         "parent_a": np.asarray(record.info.parents)[:, 0],
         "parent_b": np.asarray(record.info.parents)[:, 1],
     }
-    columns |= {name: _column([setting[name] for setting in settings]) for name in space.names}
+    columns |= {name: to_column([setting[name] for setting in settings]) for name in space.names}
     columns |= {
         "value": objective.sign * loss,
         "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
@@ -53,7 +53,8 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     return columns
 
 
-def _column(values: list[Any]) -> np.ndarray:
+def to_column(values: list[Any]) -> np.ndarray:
+    """The values of one hyperparameter as an array."""
     # float32 is what a task was given; as float64 it would show digits that were never there.
     return np.array(values, np.float32 if all(isinstance(value, float) for value in values) else None)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxga.base import Objective
-from jaxga.history import History
+from jaxga.history import History, to_column
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
 
 _KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}
@@ -76,9 +76,10 @@ def _columns(names: list[str], rows: list[list[str]], dimensions: dict[str, Any]
 def _column(name: str, cells: tuple[str, ...], dimension: Any) -> np.ndarray:
     if name in _TEXT:
         return np.array(cells)
-    if isinstance(dimension, Categorical) and not dimension.is_numeric:
+    if isinstance(dimension, Categorical):
         choices = {str(choice): choice for choice in dimension.choices}
-        return np.array([choices[cell] for cell in cells])
+        read = [dimension.to_python(float(cell)) if dimension.is_numeric else choices[cell] for cell in cells]
+        return to_column(read)
     if name in _WHOLE or isinstance(dimension, Integer | LogInteger):
         return np.array([int(cell) for cell in cells])
     if cells[0].startswith("["):

@@ -188,7 +188,9 @@ def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any
                     marks = {"marker": marker, "ms": 4, "markevery": max(1, budget.num_generations // 10)}
                     axes.plot(evaluations, median, line, color=colour, label=method, **marks)
             axes.set(yscale="log", xlabel="evaluations", title=budget.name.replace("x", " x "))
-        grid[0, 0].set_ylabel("median regret (1: a random point)")
+        # Those of the project's own tasks are in the units of the task.
+        unit = "" if all(problem.group == "own" for problem in problems) else " (1: a random point)"
+        grid[0, 0].set_ylabel(f"median regret{unit}")
         _legend_of_all(figure, grid)
         figure.savefig(path)
         plt.close(figure)

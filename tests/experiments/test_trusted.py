@@ -348,13 +348,18 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
+def fill(path):
+    """Write until the disk is full."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+
+
 def test_a_disk_that_runs_full_and_one_that_is_read_only(disk):
     folder = disk / "run"
     process = start(*SMALL, "--generations", "100000", "--out", str(folder))
     wait_for_generations(process, folder)
-    with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
-        while filler.write(bytes(4096)):
-            pass
+    fill(disk / "filler")
     _, err = process.communicate(timeout=100)
     assert process.returncode == 2
     assert err.count("\n") == 1
