@@ -18,6 +18,7 @@ from experiments.screen import show
 from experiments.study import study
 from experiments.table import Table, read_table
 from jaxga.base import Species
+from jaxga.space import LogInteger, LogUniform
 
 _COLOURS = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}
 _BEST, _BAND = "#D55E00", "#0072B2"
@@ -72,6 +73,13 @@ def _house_style(figure: go.Figure) -> None:
         legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
         paper_bgcolor="white",
     )
+    figure.update_xaxes(exponentformat="power")  # 10^-4, not 100 micro
+    figure.update_yaxes(exponentformat="power")
+
+
+def _whole(num_generations: int) -> int | None:
+    """The step of an axis of generations: few of them would get halves between them."""
+    return 1 if num_generations <= 12 else None
 
 
 def _by_generation(table: Table) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -143,7 +151,7 @@ def _progress(table: Table) -> Iterator[Section]:
     )
     figure.add_scatter(**line, y=quartiles[:, 1], line={"color": _BAND}, name="median of a generation")
     figure.add_scatter(x=x, y=best, mode="lines+markers", line={"color": _BEST, "width": 3}, name="best so far")
-    figure.update_xaxes(title="generation")
+    figure.update_xaxes(title="generation", dtick=_whole(len(x)))
     figure.update_yaxes(title=table.objective.name, type=_log_axis(table, np.append(quartiles.ravel(), best)))
     yield "Progress", "The best value so far, and the middle half of each generation.", [figure]
 
@@ -194,7 +202,7 @@ def _species(table: Table) -> Iterator[Section]:
             if any(counts[name]):
                 figure.add_bar(x=x, y=counts[name], name=name, marker_color=_COLOURS[name])
         figure.update_layout(barmode="stack", title=title, bargap=0.15)
-        figure.update_xaxes(title="generation")
+        figure.update_xaxes(title="generation", dtick=_whole(len(groups)))
         figure.update_yaxes(title="members")
         figures.append(figure)
     invaders, children = species == "invader", species == "child"
@@ -227,7 +235,7 @@ def _surrogate(table: Table) -> Iterator[Section]:
             "size": 7,
             "symbol": np.where(table.columns["species"][known] == "invader", "triangle-up", "circle"),
             "opacity": 0.75,
-            "colorbar": {"title": "generation", "thickness": 10},
+            "colorbar": {"title": "generation", "thickness": 10, "dtick": _whole(int(generation.max()) + 1)},
         },
         showlegend=False,
     )
@@ -246,7 +254,7 @@ def _surrogate(table: Table) -> Iterator[Section]:
     )
     line.add_scatter(x=numbers + 1, y=bias, mode="lines+markers", name="median observed - predicted", line_color=_BEST)
     line.add_hline(y=0, line={"dash": "dot", "color": "#555"})
-    line.update_xaxes(title="generation")
+    line.update_xaxes(title="generation", dtick=_whole(int(generation.max()) + 1))
     line.update_yaxes(title=table.objective.name)
     line.update_layout(title="Its error by generation")
     yield (
@@ -322,12 +330,17 @@ def _hyperparameters(table: Table) -> Iterator[Section]:
             warnings.simplefilter("ignore")
             figure = plot(trials, params=params, target_name=label)
         figure.update_layout(title=None, coloraxis_colorbar_thickness=10)
+        logs = [d for name, d in table.space.items if name in params and isinstance(d, LogUniform | LogInteger)]
+        if all(d.high >= 100 * d.low for d in logs):
+            for update in (figure.update_xaxes, figure.update_yaxes):
+                update(dtick=1, tickangle=0, selector={"type": "log"})  # decades: more do not fit a telephone
         return figure
 
     slices = []
     for name in names:
         figure = draw(plot_slice, [name])
-        figure.update_traces(marker={"size": 6, "line_width": 0, "colorbar_thickness": 10, "colorbar_title": "trial"})
+        # The first members are almost white: a line keeps them visible.
+        figure.update_traces(marker={"size": 6, "line_width": 0.5, "line_color": _BAND, "showscale": False})
         figure.update_yaxes(type=_log_axis(table, table.columns["value"]))
         figure.update_layout(height=300)
         slices.append(figure)
@@ -394,7 +407,7 @@ def _time(table: Table) -> Iterator[Section]:
     seconds = np.maximum(1e-9, [e["seconds"] - e["compile_seconds"] for e in timed])
     rate = go.Figure()
     rate.add_scatter(x=x, y=size / seconds, mode="lines+markers", line_color=_BAND, showlegend=False)
-    rate.update_xaxes(title="generation")
+    rate.update_xaxes(title="generation", dtick=_whole(len(x)))
     rate.update_yaxes(title="members per second", rangemode="tozero")
     rate.update_layout(title="Throughput")
     parts = dict(table.result.get("seconds", {})) or {
