@@ -99,9 +99,9 @@ def _one_after_another(options: BenchmarkOptions) -> Row:
 
 
 def _stable_baselines(options: BenchmarkOptions) -> Row:
-    import torch
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
+    import torch  # pyright: ignore[reportMissingImports]
+    from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
+    from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
     task = _task(options)
