@@ -19,7 +19,7 @@ def main(num_runs: int) -> int:
     for i in range(num_runs):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, str(ROOT / "experiments" / "run.py"), *ARGUMENTS, "--fresh", "2"]
-            command += ["--seed", str(i), "--out", str(Path(folder) / "run"), "--quiet"]
+            command += ["--seed", str(i), "--out", str(Path(folder) / "run"), "--quiet", "--no-report"]
             began = time.monotonic()
             try:
                 status = subprocess.run(command, timeout=LIMIT, check=False).returncode
