@@ -56,7 +56,7 @@ def read_table(path: Path, max_rows: int = 100_000) -> Table:
     space, objective = space_from(config["space"]), Objective(**config["objective"])
     stride = -(-config["options"]["pop"] * config["options"]["generations"] // max_rows)
     parts: list[dict[str, np.ndarray]] = []
-    num_members, best = 0, np.inf
+    num_members, least = 0, np.full(2, np.inf)  # the least loss of all, and of the winner's evaluations
     file = path / "result.json"
     result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     try:
@@ -64,11 +64,12 @@ def read_table(path: Path, max_rows: int = 100_000) -> Table:
             generation, loss = block["generation"], objective.sign * block["value"]
             numbers, starts = np.unique(generation, return_index=True)
             num_members += len(generation)
-            keep = (numbers % stride == 0) | np.isin(numbers, generation[_has(block, result.get("best"))])
-            for i, rows in enumerate(np.split(loss, starts[1:])):
-                least = np.fmin.reduce(rows, initial=np.inf)
-                keep[i] |= least < best
-                best = min(best, least)
+            keep = numbers % stride == 0
+            winners = np.where(_has(block, result.get("best")), loss, np.inf)
+            for i, rows in enumerate(np.split(np.stack([loss, winners]), starts[1:], axis=1)):
+                found = np.fmin.reduce(rows, axis=1, initial=np.inf)
+                keep[i] |= bool((found < least).any())
+                least = np.minimum(found, least)
             rows = np.isin(generation, numbers[keep])
             parts.append({name: column[rows] for name, column in block.items()})
     except OSError:

@@ -1,10 +1,13 @@
 """What the plots and the report mark as the winner."""
 
+import json
+
 import numpy as np
 import pytest
 
-from experiments.table import Table
+from experiments.table import Table, read_table
 from jaxga import Categorical, Objective, SearchSpace, Uniform
+from jaxga.saved import describe
 
 
 def make(result):
@@ -27,3 +30,24 @@ def make(result):
 )
 def test_the_row_marked_is_the_winners(result, row):
     assert make(result).best_row == row
+
+
+def test_a_winner_of_every_generation_does_not_keep_them_all(tmp_path):
+    config = {
+        "options": {"pop": 2, "generations": 100},
+        "objective": {"name": "loss", "direction": "min"},
+        "run": "r",
+        "identity": {},
+    }
+    config["space"] = describe(SearchSpace(x=Uniform(0.0, 1.0)))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "result.json").write_text(json.dumps({"best": {"x": 0.5}}))
+    (tmp_path / "events.jsonl").touch()
+    value = [7.0] * 100
+    value[33] = 6.0
+    rows = [f"r,{g},{m},child,-1,-1,{x},{v}" for g in range(100) for m, x, v in ((0, 0.1, 5.0), (1, 0.5, value[g]))]
+    header = "run,generation,member,species,parent_a,parent_b,x,value"
+    (tmp_path / "history.csv").write_text("\n".join([header, *rows, ""]))
+    table = read_table(tmp_path, max_rows=20)
+    assert set(table.columns["generation"].tolist()) == {*range(0, 100, 10), 33}
+    assert table.columns["value"][table.best_row] == 6.0
