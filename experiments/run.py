@@ -21,7 +21,7 @@ from experiments import folder, records, screen
 from experiments.options import Options
 from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
-from experiments.start import join, use_compilation_cache
+from experiments.start import join, run_command, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
 from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
@@ -298,6 +298,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    exit_status = main()
-    if exit_status:
-        runtime.leave(exit_status)
+    run_command(main)

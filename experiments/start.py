@@ -1,6 +1,8 @@
 """How a command starts: which processes take part, and where compiled programs are kept."""
 
 import os
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -41,3 +43,18 @@ def use_compilation_cache() -> None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(base / "jaxga" / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def run_command(main: Callable[[], int]) -> None:
+    """Run a command, and end its workers with it, whatever ends it: JAX's own end would wait minutes for them."""
+    try:
+        status = main()
+    except SystemExit:  # whoever read what it prints has gone
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    if status:
+        runtime.leave(status)

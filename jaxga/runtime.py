@@ -9,6 +9,7 @@ The way to use every core of a CPU is one process per core, joined by JAX's own 
 :func:`population_mesh` shares the members among them.
 """
 
+import hashlib
 import importlib.metadata
 import os
 import signal
@@ -23,6 +24,7 @@ from typing import IO, Any, Literal, NoReturn
 
 import jax
 import numpy as np
+from jax._src import cache_key
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -100,6 +102,8 @@ def distributed(
         heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
     )
     _connect()
+    if os.environ.get(_LIFELINE):
+        _share_compiled_programs()
 
 
 def _connect() -> None:
@@ -113,6 +117,29 @@ def _connect() -> None:
         finally:
             os.dup2(stdout, 1)
             os.close(stdout)
+
+
+def _share_compiled_programs() -> None:
+    """Let all processes of this machine load from JAX's cache what process 0 compiled in an earlier run.
+
+    Process 0 alone writes to that cache, and the key of a program tells which of its devices are the process's
+    own: so no other process would ever find one. Here all of them use the key of process 0.
+    """
+    own = getattr(cache_key, "_hash_accelerator_config", None)
+    if own is None:  # another JAX: all but process 0 compile at every start
+        return
+    devices = np.array(jax.devices())
+    digest = hashlib.sha256()
+    own(digest, devices)
+    shared = multihost_utils.broadcast_one_to_all(np.frombuffer(digest.digest(), np.uint8)).tobytes()
+
+    def hash_devices(digest: Any, used: np.ndarray) -> None:
+        if used.size == devices.size:
+            digest.update(shared)
+        else:
+            own(digest, used)
+
+    cache_key._hash_accelerator_config = hash_devices  # pyright: ignore[reportPrivateUsage]
 
 
 def compiler_options() -> dict[str, int]:
@@ -171,6 +198,7 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
         name = f"process {i} of {num_processes}"
         threading.Thread(target=_watch, args=(worker, errors, name), daemon=True).start()
     distributed(coordinator, num_processes, 0)
+    _share_compiled_programs()
 
 
 def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:

@@ -42,6 +42,37 @@ def test_the_program_that_hangs_finishes():
     assert python("tests/soak/recurrent_training.py", timeout=240).stdout == "finished True\n"
 
 
+WITH_A_WORKER = """
+import sys
+from pathlib import Path
+
+import jaxga, jax
+from jaxga import runtime
+
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+if len(sys.argv) == 1:
+    runtime.start_workers(sys.argv, 2)
+else:
+    runtime.distributed(sys.argv[2], 2, 1)
+values = jax.numpy.arange(3.0)
+hits.clear()
+values = runtime.replicate(values, runtime.population_mesh())
+Path(__file__).with_name(f"hits{jax.process_index()}").write_text(f"{len(hits)} {values.sum()}")
+runtime.agree(True)
+"""
+
+
+def test_a_worker_loads_what_process_0_compiled_in_an_earlier_run(tmp_path):
+    script, cache = tmp_path / "script.py", str(tmp_path / "programs")
+    script.write_text(WITH_A_WORKER)
+    python(str(script), JAX_COMPILATION_CACHE_DIR=cache)
+    python(str(script), JAX_COMPILATION_CACHE_DIR=cache)
+    assert [(tmp_path / f"hits{i}").read_text() for i in range(2)] == ["1 3.0", "1 3.0"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_program_that_hangs_finishes_every_time():

@@ -97,6 +97,14 @@ def test_no_worker_outlives_process_0(tmp_path):
         time.sleep(0.1)
 
 
+def test_a_reader_that_goes_ends_the_run_at_once(tmp_path):
+    process = start(*SMALL, "--out", tmp_path / "run", "--processes", 2)
+    process.stdout.close()
+    assert process.wait(timeout=100) == 1
+    while any(str(tmp_path) in line for _, line in commands()):
+        time.sleep(0.1)
+
+
 def test_what_all_processes_find_wrong_is_said_once(tmp_path):
     status, _, err = run("--task", "ppo", "--env", "Chess-v0", "--out", tmp_path / "run", "--processes", 2)
     assert status == 2
