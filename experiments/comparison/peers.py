@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from experiments.comparison.turbo import Turbo
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
 from jaxga.space import Dimension
 
@@ -302,9 +303,16 @@ PEERS: dict[str, Peer] = {
         "optuna",
         "GPSampler(), asked P at a time",
         _optuna(_optuna_gp),
-        max_evaluations=100,
-        max_genes=5,
+        max_evaluations=320,
+        max_genes=10,
         needs=("torch", "scipy"),
+    ),
+    "botorch_turbo": Peer(
+        "botorch",
+        "TuRBO-1 on SingleTaskGP with the constants of the paper, batches of P; discrete genes by interval",
+        Turbo,
+        max_evaluations=320,
+        needs=("torch",),
     ),
     "cmaes": Peer(
         "cmaes",

@@ -178,7 +178,9 @@ def test_regrets_below_the_floor_are_tied_and_unknown_optima_are_the_best_met():
 # --- budgets ---
 
 
-@pytest.mark.parametrize("name", ["optuna_tpe", "optuna_cmaes", "cmaes", "pymoo_ga", "pymoo_de", "nevergrad_de"])
+@pytest.mark.parametrize(
+    "name", ["optuna_tpe", "optuna_cmaes", "cmaes", "pymoo_ga", "pymoo_de", "nevergrad_de", "botorch_turbo"]
+)
 @pytest.mark.parametrize("problem", ["sphere-2d", "sphere-mixed5"])
 def test_a_peer_gets_the_same_number_of_evaluations(name, problem):
     if peers.PEERS[name].missing():
