@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 from experiments.comparison import cache, report
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
-from experiments.comparison.runs import run_ours, seconds_alone
+from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from experiments.start import use_compilation_cache
@@ -169,12 +169,13 @@ def _compare(
     for size, num_generations in budgets:
         curves: dict[str, dict[str, np.ndarray]] = {}
         seconds: dict[str, list[float]] = {}
-        for problem in [p for p, *its in affordable if its == [size, num_generations]]:
-            for method in ours:
+        for method in ours:
+            for problem in [p for p, *its in affordable if its == [size, num_generations]]:
                 with console.status(f"{method} on {problem.name}, {size} x {num_generations}"):
                     runs = run_ours(method, problem.name, size, num_generations, seeds)
                 curves.setdefault(method, {})[problem.name] = np.array([run.curve for run in runs])
                 seconds.setdefault(method, []).append(runs[0].seconds)
+            forget_programs()
         kept.read()
         for job in jobs:
             if (job.population_size, job.num_generations) == (size, num_generations) and job in kept.runs:

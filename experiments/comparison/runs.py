@@ -84,6 +84,14 @@ def run_ours(method: str, problem: str, size: int, num_generations: int, num_see
     return [Run([float(x) for x in curve], seconds, size * num_generations) for curve in curves]
 
 
+def forget_programs() -> None:
+    """Let go of what was compiled: a process may not have more than some hundreds of such programs."""
+    _compiled.clear()
+    for function in (_program, _host_program, _algorithm):
+        function.cache_clear()
+    jax.clear_caches()
+
+
 @cache
 def _host_program(method: str, space: SearchSpace, size: int) -> tuple[Callable[..., Any], ...]:
     algorithm = _algorithm(method, space, size)
