@@ -19,7 +19,7 @@ from jaxga.surrogates import SURROGATES
 
 # From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
 # judgement.
-_NUM_PARENTS = 32
+_NUM_PARENTS, _PARENTS_A_MEMBER = 32, 2  # small populations have few generations to spend on variety
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
 _SHRINKAGE = 9.0  # of one noisy evaluation a tenth is believed, of n of them n / (n + 9)
 _MIN_STEP, _MAX_STEP = 0.03, 2.0
@@ -86,7 +86,8 @@ def invasive_ga(
     Args:
         space: the search space (D genes).
         population_size: P, members in a generation, at least 2.
-        num_parents: how many of the best members breed, in [1, P - 1]; default 32, of all generations together.
+        num_parents: how many of the best members breed, in [1, P - 1]; default 2 P but at most 32, of all
+            generations together.
         num_mutations: how many genes a mutation changes, about; at least 1.
         num_invaders: how many of the P are invaders, in [0, P]; default a half, a quarter of them once noise is
             found. 0 is the standard genetic algorithm, without any surrogate: :func:`ga`.
@@ -122,7 +123,7 @@ def invasive_ga(
     if surrogate is None and num_invaders:
         raise ValueError(f"num_invaders must be 0 without a surrogate, got {num_invaders!r}")
     model = _resolve(surrogate, space, archive_size) if has_model else _no_model()
-    num_parents = min(num_parents or _NUM_PARENTS, archive_size)
+    num_parents = num_parents or min(_NUM_PARENTS, _PARENTS_A_MEMBER * population_size)
     breed = mixture(space, num_mutations)
     finds_noise = noisy is None and has_model
 
