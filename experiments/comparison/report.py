@@ -73,6 +73,7 @@ def summarise(budget: Budget, problems: Sequence[Problem]) -> dict[str, Any]:
     pairs = {
         method: {other: win_rates(finals, method, other) for other in finals if other != method} for method in finals
     }
+    unknown = [problem for problem in problems if not problem.knows_optimum and problem.name in run]
     return {
         "population_size": budget.size,
         "num_generations": budget.num_generations,
@@ -90,6 +91,19 @@ def summarise(budget: Budget, problems: Sequence[Problem]) -> dict[str, Any]:
         "median_regret": {
             method: {problem: np.median(curve, axis=0).tolist() for problem, curve in rows.items()}
             for method, rows in regrets.items()
+        },
+        # In units of the loss, where the regret is only that from the best value met.
+        "median_value": {
+            method: {p.name: np.median(rows[p.name], axis=0).tolist() for p in unknown if p.name in rows}
+            for method, rows in budget.curves.items()
+        },
+        "final_value_quartiles": {
+            p.name: {
+                method: np.percentile(rows[p.name][:, -1], (25, 50, 75)).tolist()
+                for method, rows in budget.curves.items()
+                if p.name in rows
+            }
+            for p in unknown
         },
         "final_regret": {m: {p: values.tolist() for p, values in rows.items()} for m, rows in finals.items()},
         "num_seeds": {m: {p: len(v) for p, v in rows.items()} for m, rows in finals.items()},
@@ -158,6 +172,10 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
             rates = budget["win_rate"]
             cells = [[m, *(f"{rates[m][o]['mean']:.2f}" if o != m else "" for o in ranked)] for m in ranked]
             lines += _table(["", *ranked], cells)
+        for problem, quartiles in budget["final_value_quartiles"].items():
+            lines += [f"Loss of {problem} for what is recommended, median over the seeds and quartiles:", ""]
+            cells = [[m, f"{q[1]:.5g} [{q[0]:.5g}, {q[2]:.5g}]"] for m, q in quartiles.items()]
+            lines += _table(["method", "loss"], cells)
     lines += ["## Methods", ""]
     lines += _table(["method", "settings"], [list(row) for row in record["methods"].items()])
     if record["failures"]:
@@ -171,8 +189,12 @@ def _looks(methods: Sequence[str]) -> dict[str, tuple[str, str, str]]:
 
 
 def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any], problems: Sequence[Problem]) -> None:
-    """The median over the problems of the median over the seeds, of the methods that ran on all of them."""
+    """The median over the problems of the median over the seeds, of the methods that ran on all of them.
+
+    Of the loss itself where no optimum is known.
+    """
     known = {problem.name for problem in problems if problem.knows_optimum}
+    what = "median_regret" if known else "median_value"
     looks = _looks(list(dict.fromkeys(method for budget in budgets for method in budget.curves)))
     with plt.style.context(STYLE):
         shape = (4.6 * len(budgets), 4.2)
@@ -181,16 +203,16 @@ def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any
             summary = summaries[budget.name]
             evaluations = budget.size * np.arange(1, budget.num_generations + 1)
             for method in summary["mean_rank"]:
-                rows = [curve for problem, curve in summary["median_regret"][method].items() if problem in known]
+                rows = [curve for problem, curve in summary[what][method].items() if problem in known or not known]
                 colour, marker, line = looks[method]
                 if rows:
                     median = np.median(np.array(rows), axis=0)
                     marks = {"marker": marker, "ms": 4, "markevery": max(1, budget.num_generations // 10)}
                     axes.plot(evaluations, median, line, color=colour, label=method, **marks)
-            axes.set(yscale="log", xlabel="evaluations", title=budget.name.replace("x", " x "))
+            axes.set(yscale="log" if known else "linear", xlabel="evaluations", title=budget.name.replace("x", " x "))
         # Those of the project's own tasks are in the units of the task.
         unit = "" if all(problem.group == "own" for problem in problems) else " (1: a random point)"
-        grid[0, 0].set_ylabel(f"median regret{unit}")
+        grid[0, 0].set_ylabel(f"median regret{unit}" if known else "median loss")
         _legend_of_all(figure, grid)
         figure.savefig(path)
         plt.close(figure)
