@@ -10,8 +10,8 @@ ABLATION: dict[str, Callable[[int], dict[str, Any]]] = {
     "all_invaders": lambda size: {"num_invaders": size},
     "no_litters": lambda size: {"litter_size": 1},
     "large_litters": lambda size: {"litter_size": 16},
-    "no_refinement": lambda size: {"num_refinements": 0},
-    "no_refinement_dense": lambda size: {"num_refinements": 0, "num_candidates": 4096},
+    "small_sample": lambda size: {"num_candidates": 256},
+    "dense_sample": lambda size: {"num_candidates": 4096},
     "no_models": lambda size: {"num_invaders": 0},
 }
 

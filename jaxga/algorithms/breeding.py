@@ -41,26 +41,21 @@ class Recipe(NamedTuple):
     max_step: float
 
 
-def first_parents(genomes: Array, exists: Array, num_parents: int) -> Parents:
-    """The parents among genomes f32[M, D], best first, of which only those of ``exists`` bool[M] count."""
+def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents, Array]:
+    """The parents among genomes f32[A, D] and their rows i32[K]; a loss of ``+inf`` is no parent."""
     # However few breed, a step is measured by as many: of a handful the spread is soon nothing.
-    num_measured = min(max(num_parents, _NUM_MEASURED), genomes.shape[0])
+    rows = jnp.argsort(loss)[: max(num_parents, _NUM_MEASURED)]
+    near, exists = genomes[rows], jnp.isfinite(loss[rows])
 
     def rank_weights(num: int) -> Array:
         weights = jnp.where(exists[:num], jnp.exp(-_PRESSURE * jnp.arange(num) / num), 0.0)
         return weights / jnp.maximum(weights.sum(), 1e-30)
 
-    measured, near = rank_weights(num_measured), genomes[:num_measured]
-    spread = jnp.sqrt(measured @ jnp.square(near - measured @ near))
+    weights = rank_weights(rows.shape[0])
+    spread = jnp.sqrt(weights @ jnp.square(near - weights @ near))
     # A lone parent has no spread: a tenth of the cube; identical ones still have to move.
-    spread = jnp.where(exists[:num_measured].sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
-    return Parents(genomes[:num_parents], rank_weights(num_parents), spread)
-
-
-def best_parents(genomes: Array, loss: Array, num_parents: int) -> tuple[Parents, Array]:
-    """The parents among genomes f32[A, D] and their rows i32[K]; a loss of ``+inf`` is no parent."""
-    rows = jnp.argsort(loss)[: max(num_parents, _NUM_MEASURED)]
-    return first_parents(genomes[rows], jnp.isfinite(loss[rows]), num_parents), rows[:num_parents]
+    spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
+    return Parents(near[:num_parents], rank_weights(num_parents), spread), rows[:num_parents]
 
 
 def mixture(space: SearchSpace, num_mutations: int = 1) -> Callable[..., tuple[Array, Array]]:

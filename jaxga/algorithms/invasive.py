@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
-from jaxga.algorithms.breeding import Parents, Recipe, best_parents, first_parents, mixture, num_draws
+from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
 from jaxga.algorithms.checks import check_count
 from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.algorithms.draws import uniform
@@ -26,8 +26,6 @@ _MIN_STEP, _MAX_STEP = 0.03, 2.0
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: the search may not settle where it was lucky
 _CHILDREN = Recipe((0.0, 0.2, 0.2, 0.35, 0.25), _MIN_STEP, _MAX_STEP)
 _SAMPLE = Recipe((0.2, 0.15, 0.15, 0.25, 0.25), _MIN_STEP, _MAX_STEP)
-_REFINED = Recipe((0.0, 0.25, 0.25, 0.3, 0.2), 0.02, 1.0)
-_REFINED_SIZE, _NUM_REFINED_PARENTS = 512, 48
 _POOL_SIZE, _POOL_SAMPLE = 384, 128
 _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
@@ -74,7 +72,6 @@ def invasive_ga(
     surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
     litter_size: int = 4,
     num_candidates: int = 1024,
-    num_refinements: int = 2,
     archive_size: int = 512,
     noisy: bool | None = None,
 ) -> Algorithm:
@@ -95,7 +92,6 @@ def invasive_ga(
             made for ``num_points=archive_size``.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [64, 2^20].
-        num_refinements: how often the best of the sample breed 512 more candidates, at least 0.
         archive_size: A, evaluations remembered, at least 2 P; of a full archive the best 3/4 and the newest stay.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
@@ -115,7 +111,6 @@ def invasive_ga(
         check_count("num_invaders", num_invaders, 0, population_size)
     check_count("litter_size", litter_size, 1)
     check_count("num_candidates", num_candidates, 64, 2**20)
-    check_count("num_refinements", num_refinements, 0)
     check_count("archive_size", archive_size, 2 * population_size)
     if noisy not in (None, True, False):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
@@ -136,7 +131,7 @@ def invasive_ga(
     num_bred = most_children * litter_size
     num_chunks = -(-num_candidates // _CHUNK_SIZE)
     first_chunk = -(-num_candidates // num_chunks) if most_invaders else 0
-    num_sampled = first_chunk + num_refinements * _REFINED_SIZE if most_invaders else 0
+    num_first = num_bred + first_chunk
 
     def init(key: Array) -> InvasiveState:
         key_founders, key_model = jax.random.split(key)
@@ -171,31 +166,23 @@ def invasive_ga(
         score = (bred.score - known(state, bred.genomes)).reshape(most_children, litter_size)
         return jnp.arange(most_children) * litter_size + jnp.argmax(score, axis=1)
 
-    def refined(
-        draws: Array, key: Array, state: InvasiveState, parents: Parents, incumbent: Array, start: Candidates
+    def most_promising(
+        key: Array, state: InvasiveState, parents: Parents, incumbent: Array, first: Candidates
     ) -> Candidates:
-        """The most promising of a dense sample that begins with ``start``, refined around the best, and some of it."""
+        """The best of a dense sample that begins with ``first``, and some of it, good or bad."""
 
         def best_of(sample: Candidates) -> Candidates:
             _, rows = jax.lax.top_k(sample.score, min(_POOL_SIZE, num_candidates))
             return _rows(sample, rows)
 
-        def joined(kept: Candidates, draws: Array, parents: Parents, recipe: Recipe) -> Candidates:
-            genomes, _ = breed(draws, parents, (recipe, draws.shape[0]))
-            return best_of(_joined(kept, judged(state, incumbent, genomes)))
-
         def add_chunk(kept: Candidates, key: Array) -> tuple[Candidates, None]:
-            return joined(kept, uniform(key, (first_chunk, num_draws(space))), parents, _SAMPLE), None
+            genomes, _ = breed(uniform(key, (first_chunk, num_draws(space))), parents, (_SAMPLE, first_chunk))
+            return best_of(_joined(kept, judged(state, incumbent, genomes))), None
 
-        def refine(kept: Candidates, draws: Array) -> tuple[Candidates, None]:
-            best = first_parents(kept.genomes, kept.score > -jnp.inf, min(_NUM_REFINED_PARENTS, num_candidates))
-            return joined(kept, draws, best, _REFINED), None
-
-        kept = best_of(start)
+        kept = best_of(first)
         if num_chunks > 1:
             kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, num_chunks - 1))
-        kept, _ = jax.lax.scan(refine, kept, draws.reshape(num_refinements, _REFINED_SIZE, num_draws(space)))
-        return _joined(kept, _rows(start, slice(_POOL_SAMPLE)))
+        return _joined(kept, _rows(first, slice(_POOL_SAMPLE)))
 
     def batch(state: InvasiveState, incumbent: Array, pool: Candidates) -> Array:
         """i32[I]: the places of the invaders in the pool."""
@@ -210,21 +197,20 @@ def invasive_ga(
 
     def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
         key_draws, key_chunks = jax.random.split(key)
-        draws = uniform(key_draws, (num_bred + num_sampled, num_draws(space)))
+        draws = uniform(key_draws, (num_first, num_draws(space)))
         parents, rows = best_parents(state.archive.genomes, state.worth, num_parents)
         parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
         incumbent = jnp.min(jnp.where(state.archive.valid, state.mean, jnp.inf), initial=1e6)
 
         # The children and the first of the sample are bred and judged together: half the program to compile.
-        num_first = num_bred + first_chunk
-        genomes, used = breed(draws[:num_first], parents, (_CHILDREN, num_bred), (_SAMPLE, first_chunk))
+        genomes, used = breed(draws, parents, (_CHILDREN, num_bred), (_SAMPLE, first_chunk))
         bred = judged(state, incumbent, genomes)
         chosen = best_of_litters(state, _rows(bred, slice(num_bred))) if most_children else jnp.zeros(0, jnp.int32)
         members, lineage = _rows(bred, chosen), used[chosen]
         lineage = jnp.where(lineage >= 0, state.archive.number[rows][jnp.maximum(lineage, 0)], -1)
         if most_invaders:
             sample = _rows(bred, slice(num_bred, None))
-            pool = refined(draws[num_first:], key_chunks, state, parents, incumbent, sample)
+            pool = most_promising(key_chunks, state, parents, incumbent, sample)
             members = _joined(members, _rows(pool, batch(state, incumbent, pool)))
             lineage = jnp.concatenate([lineage, jnp.full((most_invaders, 2), -1, jnp.int32)])
 

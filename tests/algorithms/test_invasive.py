@@ -47,7 +47,6 @@ def bowl(key, genomes):
         ({"population_size": 8, "num_invaders": 9}, r"num_invaders must be a whole number in \[0, 8\], got 9"),
         ({"population_size": 8, "archive_size": 8}, "archive_size must be a whole number of at least 16, got 8"),
         ({"population_size": 8, "litter_size": 0}, "litter_size must be a whole number of at least 1, got 0"),
-        ({"population_size": 8, "num_refinements": -1}, "num_refinements must be a whole number of at least 0, got -1"),
         ({"population_size": 8, "surrogate": "oracle"}, "surrogate must be one of .* got 'oracle'"),
         ({"population_size": 8, "noisy": "yes"}, "noisy must be True, False or None, got 'yes'"),
     ],
