@@ -224,7 +224,11 @@ def _legend_of_all(figure: Any, grid: np.ndarray) -> None:
     for axes in grid.flat:
         lines, labels = axes.get_legend_handles_labels()
         handles.update(zip(labels, lines, strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(6, max(1, len(handles))))
+    # About a twelfth of an inch a letter, and the marks.
+    ncols = 1 + len(handles) // 18
+    inches = ncols * (0.7 + 0.085 * max(map(len, handles), default=0))
+    figure.set_figwidth(figure.get_figwidth() + inches)
+    figure.legend(handles.values(), handles, loc="outside right upper", ncols=ncols)
 
 
 def _plot_wins(path: Path, summaries: dict[str, Any], focus: str) -> None:
