@@ -175,6 +175,27 @@ def test_regrets_below_the_floor_are_tied_and_unknown_optima_are_the_best_met():
     assert regrets["b"][unknown.name][0, -1] == np.inf
 
 
+def test_where_the_optimum_is_unknown_the_losses_themselves_are_shown(tmp_path):
+    task = catalogue()["mnist"]
+    curves = {"a": {"mnist": np.array([[0.5, 0.25], [0.75, 0.75]])}, "b": {"mnist": np.array([[0.5, 0.125]])}}
+    head = dict.fromkeys(("command", "machine", "date", "problems", "seeds"), "")
+    head |= {"versions": {}, "methods": {}, "failures": []}
+    budget = report.Budget("2x2", 2, 2, curves, {"a": 1.0, "b": 1.0}, {})
+    record = report.write(tmp_path, head, [budget], [task], "a")
+    assert record["budgets"]["2x2"]["median_value"] == {"a": {"mnist": [0.625, 0.5]}, "b": {"mnist": [0.5, 0.125]}}
+    text = (tmp_path / "comparison.md").read_text()
+    assert "| a | 0.5 [0.375, 0.625] |" in text
+    assert "| b | 0.125 [0.125, 0.125] |" in text
+
+
+def test_programs_are_let_go():
+    runs.run_ours("random_search", "sphere-2d", 4, 2, 2)
+    assert runs._compiled
+    runs.forget_programs()
+    assert not runs._compiled
+    assert runs._program.cache_info().currsize == 0
+
+
 # --- budgets ---
 
 
