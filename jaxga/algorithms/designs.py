@@ -54,20 +54,18 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
     return sampling(space, population_size, ask)
 
 
-def sobol_search(space: SearchSpace, *, population_size: int, seed: int = 0) -> Algorithm:
-    """The generations walk along one Sobol sequence, shifted by a random vector that ``seed`` sets.
+def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
+    """The generations walk along one Sobol sequence, shifted by a random vector of the search's own.
 
     Args:
         space: the search space.
         population_size: P, at least 1.
-        seed: of the shift.
 
     Source: I. M. Sobol, "On the distribution of points in a cube", 1967; the shift: R. Cranley, T. N. L. Patterson,
     "Randomization of number theoretic methods for multiple integration", 1976.
     """
     check_count("population_size", population_size, 1)
     directions = jnp.asarray(_sobol_directions(space.size))
-    shift = jax.random.uniform(jax.random.key(seed), (space.size,))
 
     def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
         del key
@@ -77,7 +75,7 @@ def sobol_search(space: SearchSpace, *, population_size: int, seed: int = 0) -> 
         bits = ((gray[:, None] >> jnp.arange(_SOBOL_BITS, dtype=jnp.uint32)) & 1).astype(bool)
         chosen = jnp.where(bits[:, :, None], directions[None], jnp.uint32(0))
         integer = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_xor, (1,))
-        return space.snap(jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + shift, 1.0)), state
+        return space.snap(jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift, 1.0)), state
 
     return sampling(space, population_size, ask)
 

@@ -14,9 +14,10 @@ from jaxga.space import SearchSpace
 
 
 class SamplingState(NamedTuple):
-    """generation i32[], the best genome f32[D] so far and its loss f32[]."""
+    """generation i32[], a random vector f32[D] of the search's own, the best genome f32[D] so far, its loss f32[]."""
 
     generation: Array
+    shift: Array
     best_genome: Array
     best_loss: Array
 
@@ -42,8 +43,12 @@ def sampling(space: SearchSpace, population_size: int, ask: Callable[..., tuple[
     """An algorithm that only remembers the best: everything but how members are drawn."""
 
     def init(key: Array) -> SamplingState:
-        del key
-        return SamplingState(jnp.zeros((), jnp.int32), jnp.zeros(space.size), jnp.full((), jnp.inf, jnp.float32))
+        return SamplingState(
+            generation=jnp.zeros((), jnp.int32),
+            shift=uniform(key, (space.size,)),
+            best_genome=jnp.zeros(space.size),
+            best_loss=jnp.full((), jnp.inf, jnp.float32),
+        )
 
     def tell(
         key: Array, state: SamplingState, genomes: Array, loss: Array, loss_var: Array | None = None
@@ -62,6 +67,6 @@ def sampling(space: SearchSpace, population_size: int, ask: Callable[..., tuple[
             best_genome=best_genome,
             best_loss=best_loss,
         )
-        return SamplingState(state.generation + 1, best_genome, best_loss), info
+        return SamplingState(state.generation + 1, state.shift, best_genome, best_loss), info
 
     return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), population_size)
