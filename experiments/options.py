@@ -15,6 +15,7 @@ from experiments.catalogue import OPTIONS, TASKS, Entry
 from experiments.stopping import Rules
 from experiments.tracking import TRACKERS
 from jaxga.algorithms import ALGORITHMS
+from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
@@ -74,6 +75,22 @@ class Options:
     surrogate: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"Model of the loss: {', '.join(SURROGATES)}."),
+    ] = None
+    selection: Annotated[
+        str | None,
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(SELECTIONS)}."),
+    ] = None
+    crossover: Annotated[
+        str | None,
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(CROSSOVERS)}."),
+    ] = None
+    mutation: Annotated[
+        str | None,
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(MUTATIONS)}."),
+    ] = None
+    survival: Annotated[
+        str | None,
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(SURVIVALS)}."),
     ] = None
     search: Annotated[
         Literal["default", "full"],
@@ -271,4 +288,8 @@ _BREEDING = {
     "mutations": "num_mutations",
     "invaders": "num_invaders",
     "surrogate": "surrogate",
+    "selection": "selection",
+    "crossover": "crossover",
+    "mutation": "mutation",
+    "survival": "survival",
 }

@@ -4,7 +4,7 @@ from jaxga import runtime
 
 runtime.configure()  # before JAX starts its CPU client
 
-from jaxga.algorithms import ALGORITHMS, ga, invasive_ga, random_search  # noqa: E402
+from jaxga.algorithms import ALGORITHMS, classic_ga, ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task  # noqa: E402
 from jaxga.run import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
 from jaxga.saved import SavedRun, load  # noqa: E402
@@ -29,6 +29,7 @@ __all__ = [
     "Surrogate",
     "Task",
     "Uniform",
+    "classic_ga",
     "ga",
     "invasive_ga",
     "load",

@@ -14,6 +14,7 @@ from jaxga.adapters.evosax import (
     evosax_sep_cma_es,
     evosax_simple_ga,
 )
+from jaxga.algorithms.classic import classic_ga
 from jaxga.algorithms.designs import grid_search, latin_hypercube, sobol_search
 from jaxga.algorithms.invasive import ga, invasive_ga
 from jaxga.algorithms.random import random_search
@@ -22,6 +23,7 @@ from jaxga.base import Algorithm
 ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
     "invasive_ga": invasive_ga,
     "ga": ga,
+    "classic_ga": classic_ga,
     "random_search": random_search,
     "sobol_search": sobol_search,
     "latin_hypercube": latin_hypercube,
@@ -37,6 +39,7 @@ ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
 
 __all__ = [
     "ALGORITHMS",
+    "classic_ga",
     "ga",
     "grid_search",
     "invasive_ga",

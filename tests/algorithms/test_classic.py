@@ -1,0 +1,135 @@
+"""The textbook's genetic algorithm: its operators, lineage and survival."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxga import Categorical, Integer, SearchSpace, Species, Uniform
+from jaxga.algorithms import classic_ga
+from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
+from jaxga.operators import selection, survival
+from jaxga.operators.crossover import Crossover
+
+P = 8
+SPACE = SearchSpace(**{f"x{i}": Uniform(0.0, 1.0) for i in range(4)})
+SECOND = Crossover(2, lambda key, parents: parents[1])
+
+
+def unchanged(key, genome):
+    del key
+    return genome
+
+
+def bowl(genomes):
+    return jnp.sum(jnp.square(genomes - 0.3), axis=1)
+
+
+def generations(algorithm, num, loss_of=bowl):
+    """All genomes and losses [T * P, ...] by their numbers, and of each generation the state after it and the info."""
+    state, genomes, losses, told = algorithm.init(jax.random.key(0)), [], [], []
+    for t in range(num):
+        key_ask, key_tell = jax.random.split(jax.random.fold_in(jax.random.key(1), t))
+        asked, state = algorithm.ask(key_ask, state)
+        loss = loss_of(asked)
+        state, info = algorithm.tell(key_tell, state, asked, loss)
+        genomes.append(asked)
+        losses.append(loss)
+        told.append((state, info))
+    return np.concatenate(genomes), np.concatenate(losses), told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"population_size": 1}, "population_size must be a whole number of at least 2, got 1"),
+        ({"num_parents": 9}, r"num_parents must be a whole number in \[1, 8\], got 9"),
+        ({"num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
+        ({"crossover_rate": 1.5}, r"crossover_rate must lie in \[0, 1\], got 1.5"),
+        ({"selection": "lottery"}, "selection must be one of .*'tournament'.* got 'lottery'"),
+        ({"crossover": "none"}, "crossover must be one of .*'sbx'.* got 'none'"),
+        ({"mutation": "none"}, "mutation must be one of .*'gaussian'.* got 'none'"),
+        ({"survival": "none"}, "survival must be one of .*'comma'.* got 'none'"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        classic_ga(SPACE, **{"population_size": P} | arguments)
+
+
+@pytest.mark.parametrize(("rate", "parent"), [(0.0, 0), (1.0, 1)])
+def test_a_child_is_of_the_parents_it_names(rate, parent):
+    algorithm = classic_ga(SPACE, population_size=P, crossover=SECOND, mutation=unchanged, crossover_rate=rate)
+    genomes, _, told = generations(algorithm, 4)
+    for t, (_, info) in enumerate(told[1:], start=1):
+        lineage = np.asarray(info.parents)
+        np.testing.assert_array_equal(genomes[t * P : (t + 1) * P], genomes[lineage[:, parent]])
+        assert (lineage[:, 1] == -1).all() == (rate == 0.0)
+        assert (np.asarray(info.species) == Species.CHILD).all()
+
+
+def test_the_best_half_breeds_in_pairs_of_two():
+    algorithm = classic_ga(SPACE, population_size=P, selection="truncation", crossover_rate=1.0)
+    _, losses, told = generations(algorithm, 2)
+    lineage = np.asarray(told[1][1].parents)
+    assert set(lineage.ravel()) <= set(np.argsort(losses[:P])[: P // 2])
+    assert (lineage[:, 0] != lineage[:, 1]).all()
+    assert len({tuple(pair) for pair in lineage.tolist()}) > 2
+
+
+@pytest.mark.parametrize(("rule", "num_elites"), [("plus", P), ("comma", 1), (survival.comma(3), 3)])
+def test_who_lives_on(rule, num_elites):
+    def failing(genomes):
+        return jnp.where(jnp.arange(P) == 2, jnp.nan, bowl(genomes))
+
+    _, losses, told = generations(classic_ga(SPACE, population_size=P, survival=rule), 4, failing)
+    losses = np.where(np.isnan(losses), np.inf, losses)
+    living = np.sort(losses[:P])
+    for t, (state, _) in enumerate(told):
+        children = np.sort(losses[t * P : (t + 1) * P])
+        if t:
+            elites = living[:num_elites]
+            rest = np.sort(np.concatenate([living, children]))[:P] if rule == "plus" else children[: P - num_elites]
+            living = rest if rule == "plus" else np.sort(np.concatenate([elites, rest]))
+        np.testing.assert_array_equal(np.sort(state.loss), living)
+        np.testing.assert_array_equal(losses[np.asarray(state.number)], state.loss)
+
+
+@pytest.mark.parametrize("num_mutations", [1, 3])
+def test_how_many_genes_are_drawn_anew(num_mutations):
+    space = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0), n=Integer(0, 3), c=Categorical(["x", "y"]))
+    algorithm = classic_ga(space, population_size=P, mutation="reset", num_mutations=num_mutations, crossover_rate=0.0)
+    genomes, _, told = generations(algorithm, 3)
+    parents = np.concatenate([info.parents[:, 0] for _, info in told[1:]])
+    assert ((genomes[P:] != genomes[parents]).sum(1) == num_mutations).all()
+
+
+NAMES = list(zip(range(7), *map(itertools.cycle, (SELECTIONS, CROSSOVERS, MUTATIONS, SURVIVALS)), strict=False))
+
+
+@pytest.mark.parametrize(("_", "select", "cross", "mutate", "survive"), NAMES)
+def test_every_operator_by_its_name(_, select, cross, mutate, survive):
+    algorithm = classic_ga(
+        SPACE, population_size=P, selection=select, crossover=cross, mutation=mutate, survival=survive
+    )
+    genomes, losses, told = generations(algorithm, 10)
+    assert genomes.min() >= 0.0
+    assert genomes.max() <= 1.0
+    assert losses.min() < losses[:P].min()
+    assert float(told[-1][1].best_loss) == losses.min()
+
+
+def test_a_selection_of_ones_own():
+    def last(key, loss, num):
+        del key
+        return jnp.full(num, loss.shape[0] - 1)
+
+    worst = classic_ga(SPACE, population_size=P, selection=last, mutation=unchanged)
+    genomes, losses, _ = generations(worst, 2)
+    np.testing.assert_array_equal(genomes[P:], np.tile(genomes[7], (P, 1)))
+    assert losses[P:].min() == losses[7]
+    best = classic_ga(SPACE, population_size=P, selection=selection.truncation(), num_parents=1, mutation=unchanged)
+    genomes, losses, _ = generations(best, 2)
+    np.testing.assert_array_equal(genomes[P:], np.tile(genomes[np.argmin(losses[:P])], (P, 1)))
