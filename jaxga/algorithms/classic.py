@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.algorithms.checks import check_count
-from jaxga.algorithms.designs import maximin_latin_hypercube
+from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, Species
 from jaxga.operators import crossover as crossovers
@@ -109,7 +109,7 @@ def classic_ga(
     def init(key: Array) -> ClassicState:
         return ClassicState(
             generation=jnp.zeros((), jnp.int32),
-            genomes=space.snap(maximin_latin_hypercube(key, population_size, space.size)),
+            genomes=founders(key, population_size, space),
             loss=jnp.full(population_size, jnp.inf, jnp.float32),
             number=jnp.full(population_size, -1, jnp.int32),
             best_genome=jnp.zeros(space.size),

@@ -11,7 +11,7 @@ from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
 from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
 from jaxga.algorithms.checks import check_count
-from jaxga.algorithms.designs import maximin_latin_hypercube
+from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
 from jaxga.space import SearchSpace
@@ -77,7 +77,8 @@ def invasive_ga(
 ) -> Algorithm:
     """A genetic algorithm joined by invaders, which a surrogate of the loss chooses from a dense sample of the space.
 
-    Each generation consists of children of the best members, of which the surrogate keeps the most promising of
+    The first generation is a space-filling design, in many genes drawn in towards the middle of the ranges. Each other
+    consists of children of the best members, of which the surrogate keeps the most promising of
     every litter, and of invaders: the candidates of greatest expected improvement, kept apart from one another.
 
     Args:
@@ -138,7 +139,7 @@ def invasive_ga(
         return InvasiveState(
             generation=jnp.zeros((), jnp.int32),
             noisy=jnp.array(noisy is True),
-            founders=space.snap(maximin_latin_hypercube(key_founders, population_size, space.size)),
+            founders=founders(key_founders, population_size, space),
             archive=empty(archive_size, space.size),
             target=jnp.zeros(archive_size),
             mean=jnp.zeros(archive_size),
