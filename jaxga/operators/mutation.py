@@ -45,9 +45,9 @@ def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.
     """
     _check_positive("gaussian", "scale", scale)
 
-    def step(key: Array, genome: Array) -> Array:
-        del genome
-        return scale * jax.random.normal(key, (space.size,))
+    def step(draws: Array, extra: Array, genome: Array) -> Array:
+        del extra, genome
+        return scale * _normal(draws)
 
     return _stepping("gaussian", space, rate, step)
 
@@ -64,8 +64,8 @@ def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20
     """
     _check_positive("polynomial", "eta", eta)
 
-    def step(key: Array, genome: Array) -> Array:
-        u = jax.random.uniform(key, (space.size,))
+    def step(u: Array, extra: Array, genome: Array) -> Array:
+        del extra
         power = 1.0 / (eta + 1.0)
         down = (2.0 * u + (1.0 - 2.0 * u) * (1.0 - genome) ** (eta + 1.0)) ** power - 1.0
         up = 1.0 - (2.0 * (1.0 - u) + (2.0 * u - 1.0) * genome ** (eta + 1.0)) ** power
@@ -96,11 +96,9 @@ def self_adapting(
     if not max_scale > min_scale:
         raise ValueError(f"self_adapting: max_scale must be above min_scale, got {max_scale!r}, {min_scale!r}")
 
-    def step(key: Array, genome: Array) -> Array:
+    def step(draws: Array, extra: Array, genome: Array) -> Array:
         del genome
-        key_scale, key_step = jax.random.split(key)
-        log_scale = jax.random.uniform(key_scale, minval=jnp.log(min_scale), maxval=jnp.log(max_scale))
-        return jnp.exp(log_scale) * jax.random.normal(key_step, (space.size,))
+        return min_scale * (max_scale / min_scale) ** extra * _normal(draws)
 
     return _stepping("self_adapting", space, rate, step)
 
@@ -110,7 +108,15 @@ def _check_positive(name: str, field: str, value: float) -> None:
         raise ValueError(f"{name}: {field} must be above 0, got {value!r}")
 
 
-def _stepping(name: str, space: SearchSpace, rate: float | None, step: Callable[[Array, Array], Array]) -> Mutation:
+def _normal(draws: Array) -> Array:
+    """Standard normal numbers from uniform ones."""
+    return jax.scipy.special.ndtri(jnp.clip(draws, 1e-7, 1.0 - 1e-7))
+
+
+def _stepping(
+    name: str, space: SearchSpace, rate: float | None, step: Callable[[Array, Array, Array], Array]
+) -> Mutation:
+    """``step(uniform f32[D], another f32[], genome f32[D])`` in the genes that mutate."""
     rate = 1.0 / space.size if rate is None else rate
     if not 0.0 < rate <= 1.0:
         raise ValueError(f"{name}: rate must lie in (0, 1], got {rate!r}")
@@ -120,14 +126,16 @@ def _stepping(name: str, space: SearchSpace, rate: float | None, step: Callable[
     draw, move = redraw(space), moved(space)
 
     def mutate(key: Array, genome: Array) -> Array:
-        key_rate, key_one, key_step, key_stretch, key_category = jax.random.split(key, 5)
-        chosen = jax.random.bernoulli(key_rate, rate, (space.size,))
-        one = jnp.arange(space.size) == jax.random.randint(key_one, (), 0, space.size)
+        # One call of the generator: each takes XLA a second to compile.
+        draws = jax.random.uniform(key, (4 * space.size + 2,))
+        rates, steps, stretches, categories = draws[:-2].reshape(4, space.size)
+        chosen = rates < rate
+        one = jnp.arange(space.size) == jnp.floor(draws[-2] * space.size)
         chosen = jnp.where(chosen.any(), chosen, one)
-        change = step(key_step, genome)
-        change = jnp.where(levels > 0, change + stretch * jax.random.normal(key_stretch, change.shape), change)
+        change = step(steps, draws[-1], genome)
+        change = jnp.where(levels > 0, change + stretch * _normal(stretches), change)
         ordered = move(reflect(genome + change), genome, change)
-        other = draw(jax.random.uniform(key_category, genome.shape), genome)
+        other = draw(categories, genome)
         return space.snap(jnp.where(chosen, jnp.where(categorical, other, ordered), genome))
 
     return mutate

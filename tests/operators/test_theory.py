@@ -91,12 +91,24 @@ def test_one_point_takes_a_head_and_a_tail():
     assert (np.abs(counts / NUM - 0.2) < 5 * np.sqrt(0.16 / NUM)).all()
 
 
+def test_two_point_swaps_what_lies_between_two_uniform_cuts():
+    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(6)})
+    made = children(crossover.two_point(space), jnp.stack([jnp.zeros(6), jnp.ones(6)]))
+    assert (np.abs(np.diff(made, axis=1)).sum(1) <= 2).all()
+    genes = np.arange(6)
+    expected = 2 * (genes + 1) * (6 - genes) / 7**2
+    assert (np.abs(made.mean(0) - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)).all()
+
+
+def mutants(mutate, genome):
+    return np.asarray(jax.vmap(lambda key: mutate(key, genome))(jax.random.split(jax.random.key(0), NUM)), np.float64)
+
+
 @pytest.mark.parametrize("num_mutations", [1, 2])
 def test_reset_changes_so_many_genes_each_alike(num_mutations):
     space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(4)})
     mutate = mutation.reset(space, num_mutations=num_mutations)
-    made = jax.vmap(lambda key: mutate(key, jnp.full(4, 0.25)))(jax.random.split(jax.random.key(0), NUM))
-    changed = np.asarray(made != 0.25)
+    changed = mutants(mutate, jnp.full(4, 0.25)) != 0.25
     assert (changed.sum(1) == num_mutations).all()
     share = num_mutations / 4
     assert (np.abs(changed.mean(0) - share) < 5 * np.sqrt(share * (1 - share) / NUM)).all()
@@ -104,8 +116,40 @@ def test_reset_changes_so_many_genes_each_alike(num_mutations):
 
 def test_gaussian_has_its_scale():
     mutate = mutation.gaussian(LINE, rate=1.0, scale=0.05)
-    made = jax.vmap(lambda key: mutate(key, jnp.full(2, 0.5)))(jax.random.split(jax.random.key(0), NUM))
-    assert abs(float(made[:, 0].std()) / 0.05 - 1) < 5 / np.sqrt(2 * NUM)
+    made = mutants(mutate, jnp.full(2, 0.5))
+    assert abs(made[:, 0].std() / 0.05 - 1) < 5 / np.sqrt(2 * NUM)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "polynomial", "self_adapting"])
+def test_each_gene_changes_at_its_rate_and_one_at_least(name):
+    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(4)})
+    changed = mutants(getattr(mutation, name)(space, rate=0.3), jnp.full(4, 0.5)) != 0.5
+    # Where none of the four would change (0.7^4), one of them does, each alike. A step may be lost in rounding.
+    expected = 0.3 + 0.7**4 / 4
+    assert (np.abs(changed.mean(0) - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)).all()
+    assert changed.any(1).mean() > 0.999
+
+
+def test_polynomial_has_its_distribution_and_stays_inside():
+    made = mutants(mutation.polynomial(LINE, rate=1.0, eta=20.0), jnp.array([0.5, 0.02]))
+    for distance in (0.01, 0.03, 0.1):
+        expected = 1 - (1 - distance) ** 21
+        share = np.mean(np.abs(made[:, 0] - 0.5) < distance)
+        assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
+    # Near a wall half of the steps still go towards it, none beyond, so that none is folded back.
+    below = np.mean(made[:, 1] < 0.02)
+    assert abs(below - 0.5) < 5 * np.sqrt(0.25 / NUM)
+
+
+def test_self_adapting_draws_its_scale_along_the_logarithm():
+    low, high = 0.001, 0.05
+    made = mutants(mutation.self_adapting(LINE, rate=1.0, min_scale=low, max_scale=high), jnp.full(2, 0.5)) - 0.5
+    variance = (high**2 - low**2) / (2 * np.log(high / low))
+    fourth = 3 * (high**4 - low**4) / (4 * np.log(high / low))
+    assert abs(np.mean(made[:, 0] ** 2) - variance) < 5 * np.sqrt((fourth - variance**2) / NUM)
+    # One scale for all genes of a child: where one moves far the other tends to.
+    far = np.abs(made) > np.median(np.abs(made))
+    assert np.mean(far[:, 0] == far[:, 1]) > 0.6
 
 
 def test_plus_never_loses_the_best_and_comma_keeps_its_elites():

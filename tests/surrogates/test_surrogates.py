@@ -181,7 +181,7 @@ def test_gaussian_process_gradient_is_that_of_the_likelihood():
         matrix = (1 + r + r**2 / 3) * np.exp(-r) + (np.exp(theta[2]) + 1e-5) * np.eye(NUM_POINTS)
         inner = z @ np.linalg.solve(matrix, z)
         fit = 0.5 * (NUM_POINTS + 2) * np.log(inner + 2) + 0.5 * np.linalg.slogdet(matrix)[1]
-        return fit + 0.5 * (theta[:2] ** 2).sum() + 0.5 * ((theta[2] + 7) / 1.5) ** 2
+        return fit + 0.5 * (theta[:2] ** 2).sum() + 0.5 * ((theta[2] + 7) / 3.0) ** 2
 
     values = []
     for num_steps in (0, 5, 40):
