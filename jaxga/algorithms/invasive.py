@@ -26,7 +26,9 @@ _MIN_STEP, _MAX_STEP = 0.03, 2.0
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: the search may not settle where it was lucky
 _CHILDREN = Recipe((0.0, 0.2, 0.2, 0.35, 0.25), _MIN_STEP, _MAX_STEP)
 _SAMPLE = Recipe((0.2, 0.15, 0.15, 0.25, 0.25), _MIN_STEP, _MAX_STEP)
-_POOL_SIZE, _POOL_SAMPLE = 384, 128
+_NUM_CANDIDATES = 1024
+_MIN_ARCHIVE, _MAX_ARCHIVE = 512, 1024  # the surrogates' cost grows with its square and cube
+_POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 384, 3, 128
 _CHUNK_SIZE = 4096
 _DUPLICATE = 1e6  # taken from the score of what is known already
 
@@ -71,8 +73,8 @@ def invasive_ga(
     num_invaders: int | None = None,
     surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
     litter_size: int = 4,
-    num_candidates: int = 1024,
-    archive_size: int = 512,
+    num_candidates: int | None = None,
+    archive_size: int | None = None,
     noisy: bool | None = None,
 ) -> Algorithm:
     """A genetic algorithm joined by invaders, which a surrogate of the loss chooses from a dense sample of the space.
@@ -92,8 +94,9 @@ def invasive_ga(
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
             made for ``num_points=archive_size``.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
-        num_candidates: size of the dense sample, in [64, 2^20].
-        archive_size: A, evaluations remembered, at least 2 P; of a full archive the best 3/4 and the newest stay.
+        num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P but at least 1,024.
+        archive_size: A, evaluations remembered, at least 16; default 2 P within [512, 1,024]. Of a full archive the
+            best 3/4 and the newest stay.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
     Raises ``ValueError`` for a number outside its range or an unknown surrogate.
@@ -111,8 +114,10 @@ def invasive_ga(
     if num_invaders is not None:
         check_count("num_invaders", num_invaders, 0, population_size)
     check_count("litter_size", litter_size, 1)
-    check_count("num_candidates", num_candidates, 64, 2**20)
-    check_count("archive_size", archive_size, 2 * population_size)
+    num_candidates = max(_NUM_CANDIDATES, 4 * population_size) if num_candidates is None else num_candidates
+    check_count("num_candidates", num_candidates, max(64, population_size), 2**20)
+    archive_size = _archive_size(population_size) if archive_size is None else archive_size
+    check_count("archive_size", archive_size, 16)
     if noisy not in (None, True, False):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
     has_model = num_invaders != 0 and surrogate is not None
@@ -130,8 +135,10 @@ def invasive_ga(
     most_children = population_size - least_invaders
     litter_size = litter_size if has_model else 1
     num_bred = most_children * litter_size
-    num_chunks = -(-num_candidates // _CHUNK_SIZE)
+    pool_size = max(_POOL_SIZE, _POOL_A_INVADER * most_invaders)
+    num_chunks = -(-num_candidates // max(_CHUNK_SIZE, pool_size))
     first_chunk = -(-num_candidates // num_chunks) if most_invaders else 0
+    pool_size = min(pool_size, first_chunk)
     num_first = num_bred + first_chunk
 
     def init(key: Array) -> InvasiveState:
@@ -173,7 +180,7 @@ def invasive_ga(
         """The best of a dense sample that begins with ``first``, and some of it, good or bad."""
 
         def best_of(sample: Candidates) -> Candidates:
-            _, rows = jax.lax.top_k(sample.score, min(_POOL_SIZE, num_candidates))
+            _, rows = jax.lax.top_k(sample.score, pool_size)
             return _rows(sample, rows)
 
         def add_chunk(kept: Candidates, key: Array) -> tuple[Candidates, None]:
@@ -291,7 +298,7 @@ def ga(
     population_size: int,
     num_parents: int | None = None,
     num_mutations: int = 1,
-    archive_size: int = 512,
+    archive_size: int | None = None,
     noisy: bool | None = None,
 ) -> Algorithm:
     """The standard genetic algorithm: :func:`invasive_ga` with no invaders and no surrogate.
@@ -318,6 +325,10 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
     return cast(Surrogate, factory(space, num_points=archive_size))
+
+
+def _archive_size(population_size: int) -> int:
+    return min(max(_MIN_ARCHIVE, 2 * population_size), _MAX_ARCHIVE)
 
 
 def _rows(candidates: Candidates, rows: Array | slice) -> Candidates:

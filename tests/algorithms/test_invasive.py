@@ -46,6 +46,10 @@ def bowl(key, genomes):
         ({"population_size": 8, "num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
         ({"population_size": 8, "num_invaders": 9}, r"num_invaders must be a whole number in \[0, 8\], got 9"),
         ({"population_size": 8, "archive_size": 8}, "archive_size must be a whole number of at least 16, got 8"),
+        (
+            {"population_size": 99, "num_candidates": 98},
+            r"num_candidates must be a whole number in \[99, 1048576\], got 98",
+        ),
         ({"population_size": 8, "litter_size": 0}, "litter_size must be a whole number of at least 1, got 0"),
         ({"population_size": 8, "surrogate": "oracle"}, "surrogate must be one of .* got 'oracle'"),
         ({"population_size": 8, "noisy": "yes"}, "noisy must be True, False or None, got 'yes'"),
@@ -120,6 +124,20 @@ def test_a_dense_sample_in_chunks_and_a_surrogate_object():
     _, loss, info = told[-1]
     invaders = np.asarray(info.species) == Species.INVADER
     assert np.asarray(loss)[invaders].mean() < 0.1 * float(told[0][1].mean())
+
+
+@pytest.mark.parametrize("size", [300, 3000])
+def test_large_populations_by_default(size):
+    """More members than the archive has rows, more invaders than a small pool would have candidates."""
+    algorithm = invasive_ga(SPACE, population_size=size, surrogate="quadratic_ridge")
+    state, told = generations(algorithm, bowl, 3)
+    assert state.archive.loss.shape == (min(2 * size, 1024),)
+    genomes, loss, info = told[-1]
+    assert len(np.unique(genomes, axis=0)) == size
+    invaders = np.asarray(info.species) == Species.INVADER
+    assert invaders.sum() == size // 2 - 1
+    assert float(loss.mean()) < 0.2 * float(told[0][1].mean())
+    assert float(info.best_loss) == min(float(loss.min()) for _, loss, _ in told)
 
 
 def test_the_predicted_loss_is_in_the_units_of_the_loss():

@@ -75,6 +75,15 @@ def test_crossover_moments(name):
     assert abs(np.mean(centred**2) - VARIANCES[name]) < 5 * np.sqrt(fourth / NUM) + 1e-7
 
 
+def test_sbx_spreads_as_one_point_crossover_of_bits():
+    spread = np.abs(children(crossover.sbx(LINE, eta=15.0), PAIR)[:, 0] - 0.5) / 0.05
+    # Of the density (eta + 1) / 2 s^eta below 1 and (eta + 1) / 2 s^-(eta + 2) above.
+    mean, square = 8 * (1 / 17 + 1 / 15), 8 * (1 / 18 + 1 / 14)
+    fourth = np.mean((spread - mean) ** 4)
+    assert abs(spread.mean() - mean) < 5 * spread.std() / np.sqrt(NUM)
+    assert abs(spread.var() - (square - mean**2)) < 5 * np.sqrt(fourth / NUM)
+
+
 def test_differential_moves_by_the_mean_factor():
     made = children(crossover.differential(LINE), jnp.array([[0.5, 0.5], [0.6, 0.5], [0.5, 0.5]]))
     # The factor is uniform in [0.2, 1.2]: mean 0.7, standard deviation 1 / sqrt(12).
@@ -136,6 +145,8 @@ def test_polynomial_has_its_distribution_and_stays_inside():
         expected = 1 - (1 - distance) ** 21
         share = np.mean(np.abs(made[:, 0] - 0.5) < distance)
         assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
+    steps = np.abs(made[:, 0] - 0.5)
+    assert abs(steps.mean() - 1 / 22) < 5 * steps.std() / np.sqrt(NUM)
     # Near a wall half of the steps still go towards it, none beyond, so that none is folded back.
     below = np.mean(made[:, 1] < 0.02)
     assert abs(below - 0.5) < 5 * np.sqrt(0.25 / NUM)
