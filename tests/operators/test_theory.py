@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxga import SearchSpace, Uniform
+from jaxga import Categorical, LogInteger, SearchSpace, Uniform
 from jaxga.operators import crossover, mutation, selection, survival
 
 NUM = 20_000
@@ -121,6 +121,17 @@ def test_reset_changes_so_many_genes_each_alike(num_mutations):
     assert (changed.sum(1) == num_mutations).all()
     share = num_mutations / 4
     assert (np.abs(changed.mean(0) - share) < 5 * np.sqrt(share * (1 - share) / NUM)).all()
+
+
+@pytest.mark.parametrize(("dimension", "widths"), [(Categorical(list("abcd")), np.ones(4)), (LogInteger(1, 3), None)])
+def test_reset_draws_another_level_by_its_width(dimension, widths):
+    widths = np.log([2 / 1, 3 / 2, 4 / 3]) if widths is None else widths
+    space = SearchSpace(x=dimension)
+    genomes = np.unique(space.snap(jnp.linspace(0.0, 1.0, 1000)[:, None]))
+    made = mutants(mutation.reset(space), jnp.asarray(genomes[1:2]))
+    counts = np.array([(made == np.float64(genome)).sum() for genome in genomes])
+    widths[1] = 0.0
+    check_frequencies(counts / NUM, widths / widths.sum())
 
 
 def test_gaussian_has_its_scale():
