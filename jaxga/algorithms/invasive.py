@@ -30,6 +30,7 @@ _NUM_CANDIDATES = 1024
 _MIN_ARCHIVE, _MAX_ARCHIVE = 512, 1024  # the surrogates' cost grows with its square and cube
 _POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 384, 3, 128
 _CHUNK_SIZE = 4096
+_TYPICAL_RANK = 96  # or P, where that is more: of many evaluations the model tells the best apart
 _DUPLICATE = 1e6  # taken from the score of what is known already
 
 
@@ -127,6 +128,7 @@ def invasive_ga(
     num_parents = num_parents or min(_NUM_PARENTS, _PARENTS_A_MEMBER * population_size)
     breed = mixture(space, num_mutations)
     finds_noise = noisy is None and has_model
+    greatest_rank = max(_TYPICAL_RANK, population_size)
 
     most_invaders = least_invaders = num_invaders or 0
     if num_invaders is None and has_model:
@@ -250,11 +252,12 @@ def invasive_ga(
         loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
         is_noisy = state.noisy
         if finds_noise:
-            is_noisy |= _differs(state.archive, genomes, loss, loss_var)
+            gap = _typical_gap(state.archive, greatest_rank)
+            is_noisy |= _differs(state.archive, gap, genomes, loss, loss_var)
         number = state.generation * population_size + jnp.arange(population_size, dtype=jnp.int32)
         archive = insert(state.archive, genomes, loss, number)
 
-        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(archive))
+        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(archive, _typical_gap(archive, greatest_rank)))
         params, mean = state.params, state.mean
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
@@ -351,19 +354,22 @@ def _standardised(target: Array, valid: Array) -> Array:
     return centred / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(centred)) / count), 1e-12)
 
 
-def _winsorised(archive: Archive) -> Array:
-    """The standardised loss, where all that is worse than the median counts as a median away from it at most."""
+def _winsorised(archive: Archive, typical_gap: Array) -> Array:
+    """The standardised loss; what is further from the best than twice the typical gap counts as that far from it."""
     valid = archive.valid
     # Counted from the best, so that float32 keeps the digits that matter.
     shifted = archive.loss - jnp.min(archive.loss)
-    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * _median_gap(archive))
+    clipped = jnp.minimum(jnp.where(valid, shifted, 0.0), 2.0 * typical_gap)
     return _standardised(clipped, valid)
 
 
-def _median_gap(archive: Archive) -> Array:
-    """f32[]: how far the median loss is from the least; 0 where there is none."""
+def _typical_gap(archive: Archive, greatest_rank: int) -> Array:
+    """f32[]: how far from the least the median loss is, or, of many, that of some rank; 0 where there is none."""
     ordered, count = jnp.sort(archive.loss), archive.valid.sum()
-    gap = 0.5 * (ordered[jnp.maximum(count - 1, 0) // 2] + ordered[count // 2]) - ordered[0]
+    below, above = (jnp.minimum(place, greatest_rank) for place in (jnp.maximum(count - 1, 0) // 2, count // 2))
+    gap = 0.5 * (ordered[below] + ordered[above]) - ordered[0]
+    # Where so many are tied at the least, the others still have to be told from them.
+    gap = jnp.where(gap > 0, gap, ordered[jnp.maximum(count - 1, 0)] - ordered[0])
     return jnp.where(count > 0, gap, 0.0)
 
 
@@ -387,11 +393,11 @@ def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
     return first + jnp.where(inside, (value - low) / (high - low) * (last - first), 0.0)
 
 
-def _differs(archive: Archive, genomes: Array, loss: Array, loss_var: Array | None) -> Array:
+def _differs(archive: Archive, typical_gap: Array, genomes: Array, loss: Array, loss_var: Array | None) -> Array:
     """bool[]: whether a setting now has another loss than before, or a loss has a variance."""
     valid = archive.valid
     # Another kernel of a matrix product may round otherwise: that is not noise.
-    tolerance = 1e-5 * _median_gap(archive) + 1e-6 * jnp.abs(loss)
+    tolerance = 1e-5 * typical_gap + 1e-6 * jnp.abs(loss)
     again = same_rows(genomes, archive.genomes) & valid[None, :] & jnp.isfinite(loss)[:, None]
     gap = jnp.abs(loss[:, None] - jnp.where(valid, archive.loss, 0.0)[None, :])
     found = (again & (gap > tolerance[:, None])).any()

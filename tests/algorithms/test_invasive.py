@@ -140,6 +140,35 @@ def test_large_populations_by_default(size):
     assert float(info.best_loss) == min(float(loss.min()) for _, loss, _ in told)
 
 
+WIDE = invasive_ga(SPACE, population_size=50, noisy=False, num_candidates=64, surrogate="quadratic_ridge")
+
+
+@pytest.mark.parametrize("num_tells", [3, 6])
+def test_the_target_keeps_the_best_apart_and_clips_the_rest(num_tells):
+    """At twice the median's distance from the least; of 300 losses at twice that of rank 96."""
+    losses = np.random.default_rng(0).exponential(size=50 * num_tells).astype(np.float32) ** 3
+    losses[5] = np.inf
+    state, genomes = WIDE.init(jax.random.key(0)), jax.random.uniform(jax.random.key(1), (300, 2))
+    for t in range(num_tells):
+        rows = slice(50 * t, 50 * t + 50)
+        state, _ = WIDE.tell(jax.random.key(2), state, genomes[rows], losses[rows])
+    finite = np.sort(losses[np.isfinite(losses)]).astype(np.float64)
+    typical = np.median(finite) if num_tells == 3 else finite[96]
+    clipped = np.minimum(finite, finite[0] + 2 * (typical - finite[0]))
+    expected = (clipped - clipped.mean()) / clipped.std()
+    valid = np.asarray(state.archive.valid)
+    np.testing.assert_allclose(np.sort(np.asarray(state.target)[valid]), expected, atol=1e-4)
+    assert (np.asarray(state.target)[~valid] == 0).all()
+
+
+def test_a_tie_of_the_best_does_not_blind_the_model():
+    state, genomes = WIDE.init(jax.random.key(0)), jax.random.uniform(jax.random.key(1), (50, 2))
+    losses = jnp.where(jnp.arange(50) < 40, 1.0, 2.0)
+    state, _ = WIDE.tell(jax.random.key(2), state, genomes, losses)
+    worst, best = (state.target[state.archive.loss == loss] for loss in (2.0, 1.0))
+    assert float(worst.min()) > float(best.max()) + 1.0
+
+
 def test_the_predicted_loss_is_in_the_units_of_the_loss():
     def shifted(key, genomes):
         return 1000.0 + bowl(key, genomes)
