@@ -47,7 +47,7 @@ def founders(key: Array, num: int, space: SearchSpace) -> Array:
     domains", 2020.
     """
     num_ordered = max(1, int(np.sum(~space.is_categorical)))
-    reach = np.where(space.is_categorical, 1.0, min(1.0, math.sqrt(math.log(num) / num_ordered))).astype(np.float32)
+    reach = jnp.where(jnp.asarray(space.is_categorical), 1.0, min(1.0, math.sqrt(math.log(num) / num_ordered)))
     return space.snap(0.5 * (1.0 - reach) + reach * maximin_latin_hypercube(key, num, space.size))
 
 
