@@ -96,3 +96,26 @@ def scan(step: Step, num_generations: int) -> Step:
         return lax.scan(lambda state, _: step(key, state, task), state, length=num_generations)
 
     return scanned
+
+
+def advance(step: Step, max_generations: int) -> Callable[[Array, State, Task, Array], tuple[State, Record]]:
+    """``(key, state, task, end i32[]) -> (state, records)``: at most ``max_generations``, none beyond generation ``end``.
+
+    The records are stacked on a first axis of length ``max_generations``; where fewer generations ran, zeros follow.
+    The number of passes is not known when the loop is compiled, so its body is compiled apart from everything around
+    it, and a generation has the same bits however many of them run in one program. (XLA dissolves a loop of one known
+    pass into the program around it, which then rounds otherwise.)
+    """
+
+    def advanced(key: Array, state: State, task: Task, end: Array) -> tuple[State, Record]:
+        def body(i: Array, carry: tuple[State, Record]) -> tuple[State, Record]:
+            state, records = carry
+            state, record = step(key, state, task)
+            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), records, record)
+
+        _, shapes = jax.eval_shape(step, key, state, task)
+        records = jax.tree.map(lambda x: jnp.zeros((max_generations, *x.shape), x.dtype), shapes)
+        num = jnp.minimum(max_generations, end - state.generation)
+        return lax.fori_loop(0, num, body, (state, records))
+
+    return advanced

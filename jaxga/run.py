@@ -135,24 +135,26 @@ def _generations(
     last = time.perf_counter()
     current = evolution.init(algorithm, root_key) if state is None else state
     done = int(current.generation)
+    end = jnp.int32(num_generations)
     jit: Callable[..., Any] = partial(jax.jit, compiler_options=compiler_options())
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
-        root_key, current, task = replicate((root_key, current, task), mesh)
+        root_key, current, task, end = replicate((root_key, current, task, end), mesh)
         jit = partial(jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
-    programs: dict[int, Any] = {}
+    program: Any = None
     compile_seconds = 0.0
 
     def dispatch(state: State) -> tuple[State, Record, int] | None:
-        nonlocal compile_seconds
+        nonlocal program, compile_seconds
         length = min(generations_per_dispatch, num_generations - done)
         if length <= 0:
             return None
-        if length not in programs:
+        arguments = (root_key, state, task, end)
+        if program is None:
             began = time.perf_counter()
-            programs[length] = jit(evolution.scan(step, length)).lower(root_key, state, task).compile()
-            compile_seconds += time.perf_counter() - began
-        return *programs[length](root_key, state, task), length
+            program = jit(evolution.advance(step, generations_per_dispatch)).lower(*arguments).compile()
+            compile_seconds = time.perf_counter() - began
+        return *program(*arguments), length
 
     any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.

@@ -14,6 +14,7 @@ import jaxga
 from jaxga import Evaluation, Objective, SearchSpace, evolution
 from jaxga.evaluate import evaluate
 from jaxga.run import FunctionTask, evaluate_fresh
+from tasks.guess import guess
 
 SPACE = SearchSpace(x=jaxga.Uniform(-1.0, 1.0), n=jaxga.Integer(1, 9), c=jaxga.Categorical(["a", "b"]))
 
@@ -104,6 +105,18 @@ def test_several_generations_in_one_program_equal_one_by_one():
     plain = losses()
     np.testing.assert_allclose(losses(generations_per_dispatch=2), plain, rtol=1e-6)
     np.testing.assert_allclose(losses(generations_per_dispatch=9), plain, rtol=1e-6)
+
+
+def test_generations_a_program_change_no_bit():
+    """Whole numbers are full of near ties: a rounding that differs makes another search within some 25 generations."""
+    task = guess()
+    algorithm = jaxga.invasive_ga(task.space, population_size=12)
+
+    def genomes(generations_per_dispatch):
+        options = {"num_generations": 40, "generations_per_dispatch": generations_per_dispatch}
+        return np.array([g.record.genomes for g in jaxga.run(task, algorithm, **options)])
+
+    np.testing.assert_array_equal(genomes(7), genomes(1))
 
 
 def test_generations_differ_and_keys_matter():
