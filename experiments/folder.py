@@ -211,7 +211,7 @@ def write_config(
             known.write(path / WARM_START)
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
-        config |= {"space": describe(task.space), "objective": task.objective._asdict()}
+        config |= {"space": describe(task.space), "objective": dataclasses.asdict(task.objective)}
         config["constants"] = records.constants(task)
     else:
         config = read_config(path)

@@ -2,7 +2,8 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -11,17 +12,34 @@ from jaxga.space import SearchSpace
 PyTree = Any
 
 
-class Objective(NamedTuple):
+_DIRECTIONS = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
+
+
+@dataclass(frozen=True)
+class Objective:
     """What a person sees: the name of the figure and whether less or more of it is better.
 
     Inside jaxga a lower ``loss`` is always better; ``loss = sign * value``.
 
-    >>> Objective("mean return", "max").sign
-    -1.0
+    Args:
+        name: of the figure, as tables and plots show it.
+        direction: ``"min"`` or ``"max"``; ``"minimize"`` and ``"maximize"`` are the same.
+
+    Raises ``ValueError`` for another direction.
+
+    >>> Objective("mean return", "maximize")
+    Objective(name='mean return', direction='max')
     """
 
     name: str = "value"
-    direction: Literal["min", "max"] = "min"
+    direction: str = "min"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"Objective: name must be a string, got {self.name!r}")
+        if not isinstance(self.direction, str) or self.direction not in _DIRECTIONS:
+            raise ValueError(f"Objective: direction must be one of {list(_DIRECTIONS)}, got {self.direction!r}")
+        object.__setattr__(self, "direction", _DIRECTIONS[self.direction])
 
     @property
     def sign(self) -> float:
@@ -34,7 +52,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         value: f32[], the objective in its own sign; a non-finite value is a failed member.
-        metrics: further figures by name, of fixed shapes, e.g. ``{"accuracy": f32[], "curve": f32[T]}``.
+        metrics: further figures by name, of fixed shapes: numbers f32[] or curves f32[T], e.g.
+            ``{"accuracy": f32[], "curve": f32[T]}``. The names of nested dicts are joined by ``/``.
     """
 
     value: Array
@@ -81,7 +100,7 @@ class Info(NamedTuple):
         species: i32[P], a :class:`Species` per member.
         parents: i32[P, 2], the numbers of the members it was bred from (member ``i`` of generation
             ``t`` has number ``t * P + i``), -1 where there is none.
-        predicted: f32[P], the loss that the surrogate had predicted, NaN where there is none.
+        predicted: f32[P], the loss that the surrogate had predicted, ``+inf`` where there is none.
         best_genome: f32[D], the setting believed best so far.
         best_loss: f32[], the loss believed of it; for a noise-free objective the least one observed.
     """

@@ -69,6 +69,20 @@ def evaluate(
     )
 
 
+def named_metrics(metrics: Any) -> dict[str, Any]:
+    """A task's metrics as one dict, the names of nested dicts joined by ``/``.
+
+    Raises ``ValueError`` where they are no dict or two get one name.
+    """
+    if not isinstance(metrics, dict):
+        raise ValueError(f"task: metrics must be a dict of figures by name, got {metrics!r}")
+    leaves = jax.tree_util.tree_flatten_with_path(metrics)[0]
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"task: two metrics have the name {twice[0]!r}")
+    return {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}
+
+
 def train_members(
     method: Callable[[Any, Array, dict[str, Array]], Evaluation],
     task: Task,
@@ -102,7 +116,7 @@ def train_members(
 
     def one(task: Task, key: Array, genome: Array) -> Evaluation:
         value, metrics = method(task, key, task.space.decode(genome))
-        return Evaluation(jnp.asarray(value, jnp.float32), metrics)
+        return Evaluation(jnp.asarray(value, jnp.float32), jax.tree.map(jnp.asarray, named_metrics(metrics)))
 
     def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
         if chunk == genomes.shape[0]:

@@ -99,12 +99,12 @@ def scan(step: Step, num_generations: int) -> Step:
 
 
 def advance(step: Step, max_generations: int) -> Callable[[Array, State, Task, Array], tuple[State, Record]]:
-    """``(key, state, task, end i32[]) -> (state, records)``: at most ``max_generations``, none beyond generation ``end``.
+    """A program ``(key, state, task, end i32[]) -> (state, records)`` of up to ``max_generations`` generations.
 
-    The records are stacked on a first axis of length ``max_generations``; where fewer generations ran, zeros follow.
-    The number of passes is not known when the loop is compiled, so its body is compiled apart from everything around
-    it, and a generation has the same bits however many of them run in one program. (XLA dissolves a loop of one known
-    pass into the program around it, which then rounds otherwise.)
+    It stops before generation ``end``. The records are stacked on a first axis of length ``max_generations``; where
+    fewer generations ran, zeros follow. The number of passes is not known when the loop is compiled, so its body is
+    compiled apart from everything around it, and a generation has the same bits however many of them run in one
+    program. (XLA dissolves a loop of one known pass into the program around it, which then rounds otherwise.)
     """
 
     def advanced(key: Array, state: State, task: Task, end: Array) -> tuple[State, Record]:

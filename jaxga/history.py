@@ -1,7 +1,7 @@
 """A run's members as a table: one row a member, in the objective's own sign and the settings' own units."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,20 @@ _RESERVED = ("run", "generation", "member", "species", "parent_a", "parent_b")
 _RESERVED += ("value", "spread", "replicates", "predicted", "seconds")
 
 
-def check_names(space: SearchSpace) -> None:
-    """Raise ``ValueError`` where a hyperparameter has the name of one of the table's own columns."""
-    taken = [name for name in space.names if name in _RESERVED]
-    if taken:
+def metric_columns(space: SearchSpace, metrics: Iterable[str]) -> dict[str, str]:
+    """The column of each metric: its name, after ``metric_`` where another column has that name.
+
+    Raises ``ValueError`` where a hyperparameter has the name of one of the table's own columns, or two columns would
+    have one name.
+    """
+    if taken := [name for name in space.names if name in _RESERVED]:
         raise ValueError(f"SearchSpace: {taken[0]!r} is a column of the history; its columns are {list(_RESERVED)}")
+    others = {*_RESERVED, *space.names}
+    columns = {name: f"metric_{name}" if name in others else name for name in metrics}
+    named = [*space.names, *columns.values()]
+    if twice := [name for name in named if named.count(name) > 1]:
+        raise ValueError(f"task: two columns of the history would have the name {twice[0]!r}: rename a metric")
+    return columns
 
 
 def to_columns(record: Record, space: SearchSpace, objective: Objective, num_replicates: int) -> dict[str, Any]:
@@ -32,7 +41,6 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     """
     population_size = record.genomes.shape[0]
     settings = space.settings(record.genomes)
-    loss = np.where(np.isfinite(record.loss), record.loss, np.nan)
     columns: dict[str, Any] = {
         "generation": np.full(population_size, int(record.generation)),
         "member": int(record.generation) * population_size + np.arange(population_size),
@@ -42,15 +50,18 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     }
     columns |= {name: to_column([setting[name] for setting in settings]) for name in space.names}
     columns |= {
-        "value": objective.sign * loss,
+        "value": objective.sign * _finite(record.loss),
         "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
         "replicates": np.full(population_size, num_replicates),
-        "predicted": objective.sign * np.asarray(record.info.predicted),
+        "predicted": objective.sign * _finite(record.info.predicted),
     }
-    for name, metric in record.metrics.items():
-        column = name if name not in columns else f"metric_{name}"
-        columns[column] = np.asarray(metric)
+    named = metric_columns(space, record.metrics)
+    columns |= {named[name]: np.asarray(metric) for name, metric in record.metrics.items()}
     return columns
+
+
+def _finite(column: Any) -> np.ndarray:
+    return np.where(np.isfinite(column), column, np.nan)
 
 
 def to_column(values: list[Any]) -> np.ndarray:

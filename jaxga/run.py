@@ -1,8 +1,9 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,13 +14,17 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga import evolution
-from jaxga.algorithms import invasive_ga
+from jaxga.algorithms import ALGORITHMS, invasive_ga
 from jaxga.base import Algorithm, Evaluation, Objective, Task
+from jaxga.checks import MAX_MEMBERS, check_count
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
-from jaxga.history import History, check_names
+from jaxga.history import History
 from jaxga.runtime import compiler_options, replicate
-from jaxga.space import SearchSpace
+from jaxga.space import Dimension, SearchSpace
+from jaxga.task import FunctionTask, check_attributes, check_task
+
+MAX_SEED = 2**32 - 1
 
 
 class AllMembersFailed(RuntimeError):
@@ -40,38 +45,6 @@ class Generation(NamedTuple):
     state: State | None
     seconds: float
     compile_seconds: float
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class FunctionTask:
-    """A plain function ``fitness(key, setting) -> value`` as a task.
-
-    The function may also return ``(value, metrics)`` with a dict of arrays of fixed shapes.
-    """
-
-    fitness: Callable[[Array, dict[str, Array]], Any] = field(metadata={"static": True})
-    space: SearchSpace = field(metadata={"static": True})
-    objective: Objective = field(metadata={"static": True})
-
-    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        result = self.fitness(key, setting)
-        value, metrics = result if isinstance(result, tuple) else (result, {})
-        return Evaluation(jnp.asarray(value, jnp.float32), dict(metrics))
-
-
-def _check_task(task: Task) -> None:
-    check_names(task.space)
-    key, genome = jax.random.key(0), jnp.zeros(task.space.size)
-    value, _ = jax.eval_shape(lambda task: task.evaluate(key, task.space.decode(genome)), task)
-    if value.shape != ():
-        raise ValueError(f"task: evaluate must return one number, got an array of shape {list(value.shape)}")
-
-
-def _check_positive(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
 
 
 def run(
@@ -103,17 +76,19 @@ def run(
         ValueError: before anything is compiled, where an argument is out of its range.
         AllMembersFailed: once every member of the first generations has failed.
     """
-    _check_positive(
-        num_generations=num_generations,
-        num_replicates=num_replicates,
-        chunk_size=chunk_size,
-        generations_per_dispatch=generations_per_dispatch,
-    )
-    _check_task(task)
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
+    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
+    check_count("num_replicates", num_replicates, 1)
+    check_count("generations_per_dispatch", generations_per_dispatch, 1)
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size, 1)
+    root_key = as_key(key)
+    check_task(task)
     return _generations(
         task,
         algorithm,
-        as_key(key),
+        root_key,
         num_generations,
         state,
         generations_per_dispatch,
@@ -152,9 +127,11 @@ def _generations(
         arguments = (root_key, state, task, end)
         if program is None:
             began = time.perf_counter()
-            program = jit(evolution.advance(step, generations_per_dispatch)).lower(*arguments).compile()
+            with _memory_named():
+                program = jit(evolution.advance(step, generations_per_dispatch)).lower(*arguments).compile()
             compile_seconds = time.perf_counter() - began
-        return *program(*arguments), length
+        with _memory_named():
+            return *program(*arguments), length
 
     any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
@@ -164,7 +141,8 @@ def _generations(
         current, stacked, length = pending
         done += length
         pending = None if is_blocking else dispatch(current)
-        records = jax.device_get(stacked)
+        with _memory_named():
+            records = jax.device_get(stacked)
         for i in range(length):
             record: Record = jax.tree.map(lambda x, i=i: x[i], records)
             any_finite |= bool(np.isfinite(record.loss).any())
@@ -180,11 +158,37 @@ def _generations(
             pending = dispatch(current)
 
 
-def as_key(key: Array | int) -> Array:
-    """A seed or a JAX key (typed or raw) as a typed key."""
+@contextmanager
+def _memory_named() -> Iterator[None]:
+    """Turn a device's "out of memory" into a ``MemoryError`` that names the remedy."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        first_line = str(error).strip().splitlines()[0]
+        raise MemoryError(
+            f"the trainings of a generation do not fit the device's memory: set chunk_size (--chunk), how many of them "
+            f"run side by side ({first_line})"
+        ) from error
+
+
+def as_key(key: Any) -> Array:
+    """A seed in [0, 2^32 - 1] or a threefry key (typed or raw) as a typed key.
+
+    Keys are threefry's whatever JAX's default is: under ``rbg`` a vmapped draw gives other numbers than a draw alone,
+    so a result would depend on the chunk size. Raises ``ValueError`` for anything else.
+    """
     if isinstance(key, int | np.integer):
-        return jax.random.key(int(key))
-    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+        if not isinstance(key, bool) and 0 <= key <= MAX_SEED:
+            return jax.random.key(np.uint32(key), impl="threefry2x32")
+    elif isinstance(key, Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape == () and jax.random.key_impl(key) == "threefry2x32":
+            return key
+    elif isinstance(key, Array | np.ndarray) and key.shape == (2,) and key.dtype == np.uint32:
+        return jax.random.wrap_key_data(jnp.asarray(key), impl="threefry2x32")
+    given = f"a key of type {key.dtype}{list(key.shape)}" if isinstance(key, Array) else repr(key)
+    raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,7 @@ class Result:
     @property
     def fresh_value(self) -> float:
         """The mean of ``fresh_values``: what the best setting is worth."""
-        return float(np.mean(self.fresh_values)) if self.fresh_values.size else float("nan")
+        return float(np.mean(self.fresh_values, dtype=np.float64)) if self.fresh_values.size else float("nan")
 
     @property
     def population(self) -> list[dict[str, Any]]:
@@ -257,16 +261,49 @@ def evaluate_fresh(
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
+    with _memory_named():
+        return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
+
+
+AlgorithmLike = str | Algorithm | Callable[..., Algorithm]
+_POPULATION_SIZE = 64
+
+
+def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
+    """The algorithm given, or the one that a name or a factory makes."""
+    if isinstance(algorithm, Algorithm):
+        if population_size not in (None, algorithm.population_size):
+            raise ValueError(
+                f"population_size must be the given Algorithm's own {algorithm.population_size} or left out, "
+                f"got {population_size!r}"
+            )
+        return algorithm
+    factory: Any = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else algorithm
+    if not callable(factory):
+        raise ValueError(f"algorithm must be one of {list(ALGORITHMS)}, an Algorithm or its factory, got {algorithm!r}")
+    made = factory(space, population_size=_POPULATION_SIZE if population_size is None else population_size)
+    if not isinstance(made, Algorithm):
+        raise ValueError(f"algorithm: a factory must return an Algorithm, got {made!r}")
+    return made
+
+
+def _function_task(fitness: Any, space: Any, direction: str) -> FunctionTask:
+    if not callable(fitness):
+        raise ValueError(f"fitness must be a function of (key, setting), got {fitness!r}; the space comes second")
+    if not isinstance(space, SearchSpace | Mapping):
+        raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")
+    return FunctionTask(
+        fitness, space if isinstance(space, SearchSpace) else SearchSpace(space), Objective("value", direction)
+    )
 
 
 def optimize(
     task: Task,
     *,
-    population_size: int = 64,
+    population_size: int | None = None,
     num_generations: int = 20,
     key: Array | int = 0,
-    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
     num_fresh: int = 8,
     chunk_size: int | None = None,
@@ -274,10 +311,9 @@ def optimize(
     generations_per_dispatch: int = 1,
 ) -> Result:
     """Search a task's space in its objective's own direction; arguments as in :func:`minimize`."""
-    _check_positive(population_size=population_size)
-    if num_fresh < 0:
-        raise ValueError(f"num_fresh must be at least 0, got {num_fresh}")
-    method = algorithm if isinstance(algorithm, Algorithm) else algorithm(task.space, population_size=population_size)
+    check_attributes(task)
+    check_count("num_fresh", num_fresh, 0)
+    method = _make_algorithm(algorithm, task.space, population_size)
     history = History(task.space, task.objective, num_replicates)
     generations = run(
         task,
@@ -310,12 +346,12 @@ def optimize(
 
 def minimize(
     fitness: Callable[[Array, dict[str, Array]], Any],
-    space: SearchSpace,
+    space: SearchSpace | Mapping[str, Dimension],
     *,
-    population_size: int = 64,
+    population_size: int | None = None,
     num_generations: int = 20,
     key: Array | int = 0,
-    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
     num_fresh: int = 8,
     chunk_size: int | None = None,
@@ -326,12 +362,13 @@ def minimize(
 
     Args:
         fitness: pure JAX, for one setting (a dict of scalars in their own units) and one key; gives
-            a scalar, or ``(scalar, metrics)``. It is compiled into the generation and vmapped.
-        space: the hyperparameters and their ranges.
-        population_size: P, members per generation. Ignored where ``algorithm`` is an Algorithm, which has its own.
+            a scalar, or ``(scalar, metrics)``. It is compiled into the generation and vmapped. A category that
+            is no number is its index there.
+        space: the hyperparameters and their ranges: a :class:`SearchSpace`, or a dict of its dimensions.
+        population_size: P, members per generation; default 64. An Algorithm has its own.
         num_generations: how many; P x this many evaluations.
-        key: root key or seed; the same key gives the same result.
-        algorithm: a factory ``f(space, population_size=P)``, or the Algorithm it makes.
+        key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
+        algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
         num_replicates: seeds per member; its value is their mean.
         num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
         chunk_size: members trained side by side on a device, None for all.
@@ -344,6 +381,7 @@ def minimize(
     Raises:
         ValueError: an argument is out of its range (the message names it and what is allowed).
         AllMembersFailed: no member has a finite value.
+        MemoryError: the trainings side by side do not fit the device (``chunk_size`` bounds them).
 
     >>> import jaxga
     >>> space = jaxga.SearchSpace(x=jaxga.Uniform(-1.0, 1.0))
@@ -352,7 +390,7 @@ def minimize(
     True
     """
     return optimize(
-        FunctionTask(fitness, space, Objective("value", "min")),
+        _function_task(fitness, space, "min"),
         population_size=population_size,
         num_generations=num_generations,
         key=key,
@@ -367,12 +405,12 @@ def minimize(
 
 def maximize(
     fitness: Callable[[Array, dict[str, Array]], Any],
-    space: SearchSpace,
+    space: SearchSpace | Mapping[str, Dimension],
     *,
-    population_size: int = 64,
+    population_size: int | None = None,
     num_generations: int = 20,
     key: Array | int = 0,
-    algorithm: Algorithm | Callable[..., Algorithm] = invasive_ga,
+    algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
     num_fresh: int = 8,
     chunk_size: int | None = None,
@@ -381,7 +419,7 @@ def maximize(
 ) -> Result:
     """Find the setting of greatest ``fitness(key, setting)``; all else as in :func:`minimize`."""
     return optimize(
-        FunctionTask(fitness, space, Objective("value", "max")),
+        _function_task(fitness, space, "max"),
         population_size=population_size,
         num_generations=num_generations,
         key=key,

@@ -19,18 +19,23 @@ _MAX_LEVELS = 2**22
 _MAX_LOG_INTEGER = 100_000
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
+# A smaller positive number is subnormal, and zero inside a compiled program.
+_MIN_FLOAT32 = float(np.finfo(np.float32).tiny)
+_MAX_INT32 = 2**31 - 1
 
 
 def _bound(owner: object, field: str, value: Any) -> float:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or abs(value) > _MAX_FLOAT32:
-        raise ValueError(f"{type(owner).__name__}: {field} must be a finite number, got {value!r}")
+    if not is_number or not abs(value) <= _MAX_FLOAT32:
+        raise ValueError(f"{type(owner).__name__}: {field} must be a finite number of float32, got {value!r}")
     return float(value)
 
 
 def _ordered(owner: object, low: Any, high: Any) -> None:
     if not _bound(owner, "low", low) < _bound(owner, "high", high):
         raise ValueError(f"{type(owner).__name__}: low must be below high, got low={low!r}, high={high!r}")
+    if np.float32(low) == np.float32(high):
+        raise ValueError(f"{type(owner).__name__}: low and high are equal in float32, got low={low!r}, high={high!r}")
 
 
 def _whole(owner: object, low: Any, high: Any) -> None:
@@ -46,6 +51,14 @@ def _check_inside(owner: object, value: Any, low: float, high: float) -> float:
     if not low - slack <= number <= high + slack:
         raise ValueError(f"{type(owner).__name__}: value must lie in [{low!r}, {high!r}], got {value!r}")
     return number
+
+
+def _check_whole(owner: object, value: Any, low: float, high: float) -> int:
+    number = _check_inside(owner, value, low, high)
+    # A whole number that went through float32 or a text file is whole to one part in 10^6.
+    if abs(number - round(number)) > 1e-6 * max(1.0, abs(number)):
+        raise ValueError(f"{type(owner).__name__}: value must be a whole number, got {value!r}")
+    return round(number)
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """A real number in ``[low, high]``, uniform in its logarithm; ``low`` is above zero.
+    """A real number in ``[low, high]``, uniform in its logarithm; ``low`` is at least 1.2e-38 (float32's least).
 
     >>> SearchSpace(lr=LogUniform(1e-4, 1.0)).setting([0.5])["lr"]
     0.009999999776482582
@@ -94,6 +107,8 @@ class LogUniform:
     def __post_init__(self) -> None:
         if not _bound(self, "low", self.low) > 0:
             raise ValueError(f"LogUniform: low must be above 0 (its logarithm is taken), got low={self.low!r}")
+        if self.low < _MIN_FLOAT32:
+            raise ValueError(f"LogUniform: low must be at least {_MIN_FLOAT32:.3g} (float32), got low={self.low!r}")
         _ordered(self, self.low, self.high)
 
     @property
@@ -141,7 +156,7 @@ class Integer:
         return jnp.clip(level, 0, self.num_levels - 1) + int(self.low)
 
     def encode(self, value: Any) -> float:
-        number = round(_check_inside(self, value, self.low, self.high))
+        number = _check_whole(self, value, self.low, self.high)
         return (number - self.low + 0.5) / self.num_levels
 
     def to_python(self, value: Any) -> int:
@@ -180,7 +195,7 @@ class LogInteger:
         return jnp.clip(value, int(self.low), int(self.high))
 
     def encode(self, value: Any) -> float:
-        number = round(_check_inside(self, value, self.low, self.high))
+        number = _check_whole(self, value, self.low, self.high)
         return math.log((number + 0.5) / self.low) / self._log_width
 
     def to_python(self, value: Any) -> int:
@@ -191,8 +206,9 @@ class LogInteger:
 class Categorical:
     """One of two or more different choices, without an order.
 
-    Numbers decode to themselves; anything else (strings, mixtures) decodes inside a program to the
-    choice's index, an int32, and :meth:`SearchSpace.setting` gives the choice itself.
+    Numbers decode to themselves, finite and different from one another in float32 (whole numbers: in int32).
+    Anything else (strings, mixtures) decodes inside a program to the choice's index, an int32: there ``setting["c"]``
+    is 0 for the first choice. What a person reads (``Result.best``, the history) has the choice itself.
 
     >>> SearchSpace(optimizer=Categorical(["sgd", "adam"])).setting([0.7])
     {'optimizer': 'adam'}
@@ -209,8 +225,16 @@ class Categorical:
         for choice in self.choices:
             if not isinstance(choice, str | int | float | bool | None):
                 raise ValueError(f"Categorical: a choice must be a string, number, bool or None, got {choice!r}")
-        if len(set(self.choices)) != len(self.choices):
-            raise ValueError(f"Categorical: choices must differ from one another, got {choices!r}")
+            if isinstance(choice, float) and not math.isfinite(choice):
+                raise ValueError(f"Categorical: a number must be finite, got {choice!r}")
+        if self.is_numeric:
+            limit = _MAX_INT32 if self._is_whole else _MAX_FLOAT32
+            if too_large := [choice for choice in self.choices if abs(choice) > limit]:
+                kind = "int32" if self._is_whole else "float32"
+                raise ValueError(f"Categorical: a number must fit {kind}, got {too_large[0]!r}")
+        as_decoded = [np.float32(c) for c in self.choices] if self.is_numeric and not self._is_whole else self.choices
+        if len(set(as_decoded)) != len(self.choices):
+            raise ValueError(f"Categorical: choices must differ from one another (in float32), got {choices!r}")
 
     @property
     def num_levels(self) -> int:
@@ -221,12 +245,15 @@ class Categorical:
         """Whether the choices are numbers, and so decode to themselves."""
         return all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in self.choices)
 
+    @property
+    def _is_whole(self) -> bool:
+        return all(isinstance(choice, int) for choice in self.choices)
+
     def decode(self, gene: Array) -> Array:
         index = jnp.clip(jnp.floor(gene * self.num_levels).astype(jnp.int32), 0, self.num_levels - 1)
         if not self.is_numeric:
             return index
-        dtype = jnp.int32 if all(isinstance(choice, int) for choice in self.choices) else jnp.float32
-        return jnp.asarray(self.choices, dtype)[index]
+        return jnp.asarray(self.choices, jnp.int32 if self._is_whole else jnp.float32)[index]
 
     def encode(self, value: Any) -> float:
         matches = [i for i, choice in enumerate(self.choices) if choice == value or _same_float(choice, value)]
@@ -267,6 +294,8 @@ class SearchSpace:
         if not merged:
             raise ValueError("SearchSpace: at least one dimension is needed, got none")
         for name, dimension in merged.items():
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"SearchSpace: a name must be a string that is not empty, got {name!r}")
             if not isinstance(dimension, Dimension):
                 raise ValueError(
                     f"SearchSpace: {name} must be a Uniform, LogUniform, Integer, LogInteger or Categorical, "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxga import Evaluation, Integer, Objective, SearchSpace
+from jaxga import Evaluation, Integer, Objective, SearchSpace, single_precision
 
 
 @partial(
@@ -30,6 +30,7 @@ class Guess:
     space: SearchSpace
     objective: Objective = field(default=Objective("mean distance", "min"))
 
+    @single_precision
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """The mean of ``|guess - target|`` over the N numbers; metric ``num_correct``. The key is not used."""
         guesses = jnp.stack([jnp.asarray(setting[name], jnp.float32) for name in self.space.names])

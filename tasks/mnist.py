@@ -11,7 +11,7 @@ import optax
 from flax import linen as nn
 from jax import Array
 
-from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform
+from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform, single_precision
 from tasks.data import ImageData
 
 NUM_CLASSES = 10
@@ -70,6 +70,7 @@ class Mnist:
     batch_size: int
     hidden_size: int
 
+    @single_precision
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """Train from scratch, then validate.
 
@@ -80,6 +81,7 @@ class Mnist:
         _, evaluation = self._train_and_validate(key, setting)
         return evaluation
 
+    @single_precision
     def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
         params, (value, metrics) = self._train_and_validate(key, setting)

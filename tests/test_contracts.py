@@ -1,5 +1,6 @@
 """One matrix over every operator and every algorithm: what each of them has to keep."""
 
+import contextlib
 import functools
 
 import jax
@@ -7,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxga
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Species, Uniform
 from jaxga.algorithms import ALGORITHMS
+from jaxga.base import Objective
 from jaxga.operators import crossover, mutation, selection
+from jaxga.task import FunctionTask
 
 SPACE = SearchSpace(
     a=Uniform(-1.0, 2.0), b=LogUniform(1e-4, 1.0), n=Integer(0, 6), m=LogInteger(1, 50), c=Categorical(["x", "y", "z"])
@@ -64,6 +68,16 @@ def test_operator_contract(name):
     np.testing.assert_array_equal(child, again)
     assert bool((child != other).any())
     assert num_traces == 1
+
+
+@pytest.mark.parametrize("name", [*CROSSOVERS, *MUTATIONS])
+def test_operator_draws_the_same_under_x64(name):
+    parents, child, *_ = offspring(name)
+    keys = jax.random.split(jax.random.key(3), NUM)[:4]
+    with jax.enable_x64(True):
+        wide = jax.vmap(operator(name))(keys, parents[:4])
+    assert wide.dtype == jnp.float32
+    np.testing.assert_allclose(wide, child[:4], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CROSSOVERS)
@@ -201,3 +215,27 @@ def test_state_keeps_its_types_so_nothing_is_retraced(name):
     told, _ = jax.eval_shape(algorithm.tell, key, asked, genomes, jax.ShapeDtypeStruct((P,), jnp.float32), None)
     types = [[(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(s)] for s in (state, asked, told)]
     assert types[0] == types[1] == types[2]
+
+
+def loss_under(name, **flags):
+    """What three generations record, and the state they end in, under flags of JAX."""
+    with contextlib.ExitStack() as stack:
+        for flag, value in flags.items():
+            stack.enter_context(getattr(jax, flag)(value))
+        algorithm = ALGORITHMS[name](SPACE, population_size=P, **SMALL.get(name, {}))
+        task = FunctionTask(lambda key, setting: setting["a"] ** 2 + setting["n"] + setting["c"], SPACE, Objective())
+        generations = list(jaxga.run(task, algorithm, num_generations=3))
+    return [generation.record for generation in generations], generations[-1].state
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_search_is_the_same_under_x64_and_debug_nans(name):
+    records, state = loss_under(name, enable_x64=True, debug_nans=True)
+    types = {str(leaf.dtype) for leaf in jax.tree.leaves((records, state))}
+    assert not types & {"float64", "int64", "uint64"}
+    if name.startswith("evosax_"):  # its own draws and factorisations follow the flag
+        return
+    expected, _ = loss_under(name)
+    for plain, wide in zip(expected, records, strict=True):
+        np.testing.assert_array_equal(plain.genomes, wide.genomes)
+        np.testing.assert_array_equal(plain.info.parents, wide.info.parents)

@@ -11,14 +11,17 @@ ALLOWED = {
     "space": set(),
     "base": {"space"},
     "runtime": set(),
-    "operators": {"base", "space", "operators"},
-    "surrogates": {"base", "space", "surrogates"},
-    "algorithms": {"base", "space", "operators", "surrogates", "algorithms", "adapters"},
-    "adapters": {"algorithms", "base", "space"},
+    "precision": set(),
+    "checks": {"space"},
+    "operators": {"base", "precision", "space", "operators"},
+    "surrogates": {"base", "precision", "space", "surrogates"},
+    "algorithms": {"base", "checks", "precision", "space", "operators", "surrogates", "algorithms", "adapters"},
+    "adapters": {"algorithms", "base", "checks", "precision", "space"},
     "evaluate": {"base", "space"},
     "evolution": {"base", "evaluate"},
     "history": {"base", "space", "evolution"},
-    "run": {"algorithms", "base", "evaluate", "evolution", "history", "runtime", "space"},
+    "task": {"base", "evaluate", "history", "space"},
+    "run": {"algorithms", "base", "checks", "evaluate", "evolution", "history", "runtime", "space", "task"},
     "checkpoint": {"base", "evolution"},
     "saved": {"base", "history", "space"},
 }
@@ -56,4 +59,4 @@ def test_tasks_import_only_public_names(path):
         top, *rest = name.split(".")
         assert top != "experiments", name
         if top == "jaxga":
-            assert rest[0][0].isupper() or rest[0] in {"base", "space"}, name
+            assert rest[0][0].isupper() or rest[0] in {"base", "space", "single_precision"}, name

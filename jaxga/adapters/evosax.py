@@ -17,10 +17,12 @@ from flax import struct
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm, Info, PyTree, Species
+from jaxga.checks import check_search
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace, Uniform
 
 # In the unit cube. evosax's own defaults are 1.0: there a mutation forgets its parent.
@@ -39,6 +41,7 @@ class EvosaxState(NamedTuple):
     best_loss: Array
 
 
+@single_precision
 def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm:
     """Any evosax strategy as an algorithm, bounded by the mirrored unit cube.
 
@@ -74,6 +77,8 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
             inner = strategy.init(key_strategy, founders, jnp.full(size, jnp.inf), settings)
         else:
             inner = strategy.init(key_strategy, jnp.full(space.size, 0.5), settings)
+            # NaN until a member has a fitness, and not used here: it would end a run under jax_debug_nans.
+            inner = inner.replace(best_solution=jnp.full(space.size, 0.5))
         asked = space.snap(founders)
         best_loss = jnp.full((), jnp.inf, jnp.float32)
         return EvosaxState(jnp.zeros((), jnp.int32), _strong(inner), founders, asked, asked[0], best_loss)
@@ -117,7 +122,7 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
         info = Info(
             species=jnp.full(size, bred),
             parents=jnp.full((size, 2), -1, jnp.int32),
-            predicted=jnp.full(size, jnp.nan, jnp.float32),
+            predicted=jnp.full(size, jnp.inf, jnp.float32),
             best_genome=best_genome,
             best_loss=best_loss,
         )
@@ -126,9 +131,10 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
         )
         return state, info
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), size)
+    return compiled(space, size, init, ask, tell)
 
 
+@single_precision
 def evosax_cma_es(space: SearchSpace, *, population_size: int, initial_std: float = _INITIAL_STD) -> Algorithm:
     """Evosax's CMA-ES, bounded.
 
@@ -142,6 +148,7 @@ def evosax_cma_es(space: SearchSpace, *, population_size: int, initial_std: floa
     return evosax_search(space, _make("CMA_ES", space, population_size, initial_std), std_init=initial_std)
 
 
+@single_precision
 def evosax_sep_cma_es(space: SearchSpace, *, population_size: int, initial_std: float = _INITIAL_STD) -> Algorithm:
     """Evosax's CMA-ES with a diagonal covariance, bounded; arguments as :func:`evosax_cma_es`.
 
@@ -150,6 +157,7 @@ def evosax_sep_cma_es(space: SearchSpace, *, population_size: int, initial_std: 
     return evosax_search(space, _make("Sep_CMA_ES", space, population_size, initial_std), std_init=initial_std)
 
 
+@single_precision
 def evosax_open_es(
     space: SearchSpace, *, population_size: int, std: float = _MUTATION_STD, learning_rate: float = 0.05
 ) -> Algorithm:
@@ -170,6 +178,7 @@ def evosax_open_es(
     return evosax_search(space, _make("Open_ES", space, population_size, std, **options))
 
 
+@single_precision
 def evosax_differential_evolution(space: SearchSpace, *, population_size: int) -> Algorithm:
     """Evosax's differential evolution (best/1/bin, weight 0.8, crossover 0.9), bounded.
 
@@ -183,6 +192,7 @@ def evosax_differential_evolution(space: SearchSpace, *, population_size: int) -
     return evosax_search(space, _make("DifferentialEvolution", space, population_size))
 
 
+@single_precision
 def evosax_pso(space: SearchSpace, *, population_size: int) -> Algorithm:
     """Evosax's particle swarm, bounded; arguments as :func:`evosax_differential_evolution`.
 
@@ -191,6 +201,7 @@ def evosax_pso(space: SearchSpace, *, population_size: int) -> Algorithm:
     return evosax_search(space, _make("PSO", space, population_size))
 
 
+@single_precision
 def evosax_simple_ga(
     space: SearchSpace, *, population_size: int, std: float = _MUTATION_STD, crossover_rate: float = 0.5
 ) -> Algorithm:
@@ -208,6 +219,7 @@ def evosax_simple_ga(
     return evosax_search(space, strategy, crossover_rate=crossover_rate)
 
 
+@single_precision
 def evosax_mr15_ga(space: SearchSpace, *, population_size: int, initial_std: float = _MUTATION_STD) -> Algorithm:
     """Evosax's genetic algorithm whose mutations follow the 1/5 rule, bounded; arguments as :func:`evosax_cma_es`.
 
@@ -227,7 +239,7 @@ def _make(kind: str, space: SearchSpace, population_size: int, std: float = 1.0,
         import evosax.algorithms as kinds
     except ImportError:
         raise ImportError(f"evosax's {kind} needs the package evosax: pip install 'jaxga[evosax]'") from None
-    check_count("population_size", population_size, 4)
+    check_search(space, population_size, 4)
     if not std > 0:
         raise ValueError(f"the standard deviation must be above 0, got {std!r}")
     return getattr(kinds, kind)(population_size, jnp.zeros(space.size), **options)

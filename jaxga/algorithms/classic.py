@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, Species
+from jaxga.checks import check_count, check_search
 from jaxga.operators import crossover as crossovers
 from jaxga.operators import mutation as mutations
 from jaxga.operators import selection as selections
@@ -19,6 +20,7 @@ from jaxga.operators.crossover import Crossover
 from jaxga.operators.mutation import Mutation
 from jaxga.operators.selection import Selection
 from jaxga.operators.survival import Survival
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 SELECTIONS: dict[str, Callable[[], Selection]] = {
@@ -60,6 +62,7 @@ class ClassicState(NamedTuple):
     parents: Array
 
 
+@single_precision
 def classic_ga(
     space: SearchSpace,
     *,
@@ -92,7 +95,7 @@ def classic_ga(
 
     Source: D. E. Goldberg, "Genetic algorithms in search, optimization, and machine learning", 1989.
     """
-    check_count("population_size", population_size, 2)
+    check_search(space, population_size, 2)
     pool_size = max(1, population_size // 2) if num_parents is None else num_parents
     check_count("num_parents", pool_size, 1, population_size)
     check_count("num_mutations", num_mutations, 1)
@@ -157,7 +160,7 @@ def classic_ga(
         info = Info(
             species=jnp.full(population_size, species, jnp.int32),
             parents=state.parents,
-            predicted=jnp.full(population_size, jnp.nan, jnp.float32),
+            predicted=jnp.full(population_size, jnp.inf, jnp.float32),
             best_genome=jnp.where(is_better, genomes[best], state.best_genome),
             best_loss=jnp.minimum(loss[best], state.best_loss),
         )
@@ -172,7 +175,7 @@ def classic_ga(
         )
         return state, info
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), population_size)
+    return compiled(space, population_size, init, ask, tell)
 
 
 def _operator(field: str, given: Any, named: dict[str, Callable[..., Any]], *arguments: Any, **options: Any) -> Any:

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxga.algorithms.checks import check_count
 from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.random import SamplingState, sampling
 from jaxga.base import Algorithm
+from jaxga.checks import check_count, check_search
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 _SOBOL_BITS = 24
@@ -51,6 +52,7 @@ def founders(key: Array, num: int, space: SearchSpace) -> Array:
     return space.snap(0.5 * (1.0 - reach) + reach * maximin_latin_hypercube(key, num, space.size))
 
 
+@single_precision
 def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
     """Every generation is a Latin hypercube of its own: each gene's range is covered evenly.
 
@@ -60,7 +62,7 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
 
     Source: M. D. McKay, R. J. Beckman, W. J. Conover, as above, 1979.
     """
-    check_count("population_size", population_size, 1)
+    check_search(space, population_size, 1)
 
     def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
         return space.snap(latin_hypercube_sample(key, population_size, space.size)[0]), state
@@ -68,6 +70,7 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
     return sampling(space, population_size, ask)
 
 
+@single_precision
 def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     """The generations walk along one Sobol sequence, shifted by a random vector of the search's own.
 
@@ -78,7 +81,7 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     Source: I. M. Sobol, "On the distribution of points in a cube", 1967; the shift: R. Cranley, T. N. L. Patterson,
     "Randomization of number theoretic methods for multiple integration", 1976.
     """
-    check_count("population_size", population_size, 1)
+    check_search(space, population_size, 1)
     directions = jnp.asarray(_sobol_directions(space.size))
 
     def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
@@ -94,6 +97,7 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     return sampling(space, population_size, ask)
 
 
+@single_precision
 def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | None = None) -> Algorithm:
     """A full grid, one population after another; after its last point it starts again.
 
@@ -106,7 +110,7 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
 
     Raises ``ValueError`` where the grid would have more than 2^30 points.
     """
-    check_count("population_size", population_size, 1)
+    check_search(space, population_size, 1)
     if num_levels is None:
         num_levels = max(2, round(1000 ** (1.0 / space.size)))
     check_count("num_levels", num_levels, 2)

@@ -10,10 +10,12 @@ from jax import Array
 from jaxga.algorithms.acquisition import greedy_batch, log_expected_improvement
 from jaxga.algorithms.archive import Archive, empty, insert, same_rows
 from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, num_draws
-from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
+from jaxga.checks import check_count, check_search
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
@@ -31,6 +33,7 @@ _MIN_ARCHIVE, _MAX_ARCHIVE = 512, 1024  # the surrogates' cost grows with its sq
 _POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 384, 3, 128
 _CHUNK_SIZE = 4096
 _TYPICAL_RANK = 96  # or P, where that is more: of many evaluations the model tells the best apart
+_LARGE_LOSS = 1e15  # the sum of the squares of 1,024 of them still fits float32
 _DUPLICATE = 1e6  # taken from the score of what is known already
 
 
@@ -65,6 +68,7 @@ class InvasiveState(NamedTuple):
     predicted: Array
 
 
+@single_precision
 def invasive_ga(
     space: SearchSpace,
     *,
@@ -104,7 +108,7 @@ def invasive_ga(
 
     Source: the slides "Evolving Hyperparameters: Learning Enhanced Model Training" (the method).
     """
-    check_count("population_size", population_size, 2)
+    check_search(space, population_size, 2)
     if num_parents is not None:
         check_count("num_parents", num_parents, 1)
         if num_parents >= population_size:
@@ -119,13 +123,13 @@ def invasive_ga(
     check_count("num_candidates", num_candidates, max(64, population_size), 2**20)
     archive_size = _archive_size(population_size) if archive_size is None else archive_size
     check_count("archive_size", archive_size, 16)
-    if noisy not in (None, True, False):
+    if noisy is not None and not isinstance(noisy, bool):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
     has_model = num_invaders != 0 and surrogate is not None
     if surrogate is None and num_invaders:
         raise ValueError(f"num_invaders must be 0 without a surrogate, got {num_invaders!r}")
     model = _resolve(surrogate, space, archive_size) if has_model else _no_model()
-    num_parents = num_parents or min(_NUM_PARENTS, _PARENTS_A_MEMBER * population_size)
+    num_parents = min(num_parents or min(_NUM_PARENTS, _PARENTS_A_MEMBER * population_size), archive_size)
     breed = mixture(space, num_mutations)
     finds_noise = noisy is None and has_model
     greatest_rank = max(_TYPICAL_RANK, population_size)
@@ -157,7 +161,7 @@ def invasive_ga(
             params=model.init(key_model),
             species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
-            predicted=jnp.full(population_size, jnp.nan, jnp.float32),
+            predicted=jnp.full(population_size, jnp.inf, jnp.float32),
         )
 
     def judged(state: InvasiveState, incumbent: Array, genomes: Array) -> Candidates:
@@ -238,7 +242,7 @@ def invasive_ga(
         species = jnp.where(last, int(Species.SURVIVOR), species)
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[state.best], -1]), lineage)
         predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[state.best], predicted))
-        predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.nan)
+        predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.inf)
         return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
 
     def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
@@ -257,7 +261,8 @@ def invasive_ga(
         number = state.generation * population_size + jnp.arange(population_size, dtype=jnp.int32)
         archive = insert(state.archive, genomes, loss, number)
 
-        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(archive, _typical_gap(archive, greatest_rank)))
+        scaled, _ = _scaled(archive)
+        target = jnp.where(is_noisy, _normal_score(archive), _winsorised(scaled, _typical_gap(scaled, greatest_rank)))
         params, mean = state.params, state.mean
         if has_model:
             params = model.fit(key, state.params, archive.genomes, target, archive.valid)
@@ -292,7 +297,7 @@ def invasive_ga(
         )
         return state, info
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), population_size)
+    return compiled(space, population_size, init, ask, tell)
 
 
 def ga(
@@ -382,15 +387,24 @@ def _normal_score(archive: Archive) -> Array:
     return _standardised(jax.scipy.stats.norm.ppf(jnp.clip(share, 1e-4, 1.0 - 1e-4)), valid)
 
 
+def _scaled(archive: Archive) -> tuple[Archive, Array]:
+    """The archive with losses whose squares and differences fit float32, and the unit f32[] they are now in."""
+    greatest = jnp.max(jnp.where(archive.valid, jnp.abs(archive.loss), 0.0))
+    # At most 1e30: XLA multiplies by the reciprocal, which must not be a subnormal number.
+    unit = jnp.where(greatest > _LARGE_LOSS, jnp.minimum(greatest, 1e30), 1.0)
+    return archive._replace(loss=archive.loss / unit), unit
+
+
 def _as_loss(archive: Archive, target: Array, value: Array) -> Array:
     """The loss to which a standardised value belongs, within what was observed; the one grows with the other."""
+    archive, unit = _scaled(archive)
     below, above = (archive.valid & side for side in (target <= value[..., None], target >= value[..., None]))
     low, low_loss = (jnp.max(jnp.where(below, row, -jnp.inf), axis=-1) for row in (target, archive.loss))
     high, high_loss = (jnp.min(jnp.where(above, row, jnp.inf), axis=-1) for row in (target, archive.loss))
     first = jnp.where(below.any(-1), low_loss, high_loss)
     last = jnp.where(above.any(-1), high_loss, low_loss)
     inside = jnp.isfinite(high - low) & (high > low)
-    return first + jnp.where(inside, (value - low) / (high - low) * (last - first), 0.0)
+    return unit * (first + jnp.where(inside, (value - low) / (high - low) * (last - first), 0.0))
 
 
 def _differs(archive: Archive, typical_gap: Array, genomes: Array, loss: Array, loss_var: Array | None) -> Array:

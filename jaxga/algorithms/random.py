@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.algorithms.checks import check_count
+from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, Species
+from jaxga.checks import check_search
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 
@@ -22,6 +23,7 @@ class SamplingState(NamedTuple):
     best_loss: Array
 
 
+@single_precision
 def random_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     """Every member is drawn uniformly from the search space.
 
@@ -31,7 +33,7 @@ def random_search(space: SearchSpace, *, population_size: int) -> Algorithm:
 
     Source: J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", 2012.
     """
-    check_count("population_size", population_size, 1)
+    check_search(space, population_size, 1)
 
     def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
         return space.snap(uniform(key, (population_size, space.size))), state
@@ -63,10 +65,10 @@ def sampling(space: SearchSpace, population_size: int, ask: Callable[..., tuple[
         info = Info(
             species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
             parents=jnp.full((population_size, 2), -1, jnp.int32),
-            predicted=jnp.full(population_size, jnp.nan, jnp.float32),
+            predicted=jnp.full(population_size, jnp.inf, jnp.float32),
             best_genome=best_genome,
             best_loss=best_loss,
         )
         return SamplingState(state.generation + 1, state.shift, best_genome, best_loss), info
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), population_size)
+    return compiled(space, population_size, init, ask, tell)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.operators.genes import reflect
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 
@@ -39,6 +40,7 @@ def _positive(name: str, field: str, value: float) -> None:
         raise ValueError(f"{name}: {field} must be above 0, got {value!r}")
 
 
+@single_precision
 def uniform(space: SearchSpace, *, swap_rate: float = 0.5) -> Crossover:
     """Each gene comes from the second parent with probability ``swap_rate``, else from the first.
 
@@ -58,6 +60,7 @@ def uniform(space: SearchSpace, *, swap_rate: float = 0.5) -> Crossover:
     return Crossover(2, combine)
 
 
+@single_precision
 def one_point(space: SearchSpace) -> Crossover:
     """The first genes from the first parent, the rest from the second; the cut is uniform.
 
@@ -73,6 +76,7 @@ def one_point(space: SearchSpace) -> Crossover:
     return Crossover(2, combine)
 
 
+@single_precision
 def two_point(space: SearchSpace) -> Crossover:
     """The genes between two uniform cuts from the second parent, the rest from the first.
 
@@ -88,6 +92,7 @@ def two_point(space: SearchSpace) -> Crossover:
     return Crossover(2, combine)
 
 
+@single_precision
 def arithmetic(space: SearchSpace) -> Crossover:
     """A point on the segment between the parents, the same uniform weight for all genes.
 
@@ -101,6 +106,7 @@ def arithmetic(space: SearchSpace) -> Crossover:
     return Crossover(2, _blended(space, blend))
 
 
+@single_precision
 def blx_alpha(space: SearchSpace, *, alpha: float = 0.5) -> Crossover:
     """Each gene uniform between the parents, widened by ``alpha`` times their distance on either side.
 
@@ -120,6 +126,7 @@ def blx_alpha(space: SearchSpace, *, alpha: float = 0.5) -> Crossover:
     return Crossover(2, _blended(space, blend))
 
 
+@single_precision
 def sbx(space: SearchSpace, *, eta: float = 15.0) -> Crossover:
     """Simulated binary crossover: the child lies about one of the parents, as in one-point crossover of bits.
 
@@ -143,6 +150,7 @@ def sbx(space: SearchSpace, *, eta: float = 15.0) -> Crossover:
     return Crossover(2, _blended(space, blend))
 
 
+@single_precision
 def differential(space: SearchSpace, *, min_factor: float = 0.2, max_factor: float = 1.2) -> Crossover:
     """The first parent moved by a multiple of the difference of the second and the third.
 

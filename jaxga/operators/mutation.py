@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.operators.genes import moved, redraw, reflect
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 Mutation = Callable[[Array, Array], Array]
 
 
+@single_precision
 def reset(space: SearchSpace, *, num_mutations: int = 1) -> Mutation:
     """Draw ``num_mutations`` different genes anew, each uniform over its range.
 
@@ -35,6 +37,7 @@ def reset(space: SearchSpace, *, num_mutations: int = 1) -> Mutation:
     return mutate
 
 
+@single_precision
 def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.1) -> Mutation:
     """Add a normal step to each gene with probability ``rate``, to one gene at least.
 
@@ -52,6 +55,7 @@ def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.
     return _stepping("gaussian", space, rate, step)
 
 
+@single_precision
 def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20.0) -> Mutation:
     """Add a polynomially distributed step that cannot leave the cube, to one gene at least.
 
@@ -75,6 +79,7 @@ def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20
     return _stepping("polynomial", space, rate, step)
 
 
+@single_precision
 def self_adapting(
     space: SearchSpace, *, rate: float | None = None, min_scale: float = 0.003, max_scale: float = 0.5
 ) -> Mutation:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.precision import single_precision
+
 Selection = Callable[[Array, Array, int], Array]
 
 
@@ -22,6 +24,7 @@ def _check_size(name: str, field: str, value: int, low: int) -> None:
         raise ValueError(f"{name}: {field} must be a whole number of at least {low}, got {value!r}")
 
 
+@single_precision
 def truncation() -> Selection:
     """The ``num`` best members, best first; where there are fewer than ``num`` members they repeat in turn.
 
@@ -37,6 +40,7 @@ def truncation() -> Selection:
     return select
 
 
+@single_precision
 def tournament(size: int = 2) -> Selection:
     """Each parent is the best of ``size`` members drawn with replacement.
 
@@ -58,6 +62,7 @@ def tournament(size: int = 2) -> Selection:
     return select
 
 
+@single_precision
 def rank(pressure: float = 2.0) -> Selection:
     """Probability linear in the rank: the best is drawn ``pressure`` times as often as the average.
 
@@ -78,6 +83,7 @@ def rank(pressure: float = 2.0) -> Selection:
     return select
 
 
+@single_precision
 def roulette() -> Selection:
     """Probability in proportion to how much better a member is than the worst one that did not fail.
 
@@ -90,6 +96,7 @@ def roulette() -> Selection:
     return select
 
 
+@single_precision
 def stochastic_universal() -> Selection:
     """As :func:`roulette`, with ``num`` evenly spaced pointers: a member expected n times is drawn
     ``floor(n)`` or ``ceil(n)`` times.
@@ -109,7 +116,9 @@ def stochastic_universal() -> Selection:
 def _advantage(loss: Array) -> Array:
     finite = jnp.isfinite(loss)
     worst = jnp.max(jnp.where(finite, loss, -jnp.inf))
-    advantage = jnp.where(finite, worst - loss, 0.0)
+    # Halved, and in units of the greatest: neither a difference nor the sum of all overflows.
+    advantage = jnp.where(finite, 0.5 * worst - 0.5 * loss, 0.0)
+    advantage = advantage / jnp.maximum(advantage.max(), jnp.finfo(advantage.dtype).tiny)
     # Nobody is better than the worst: everybody that did not fail is drawn alike, or simply everybody.
     fallback = jnp.where(finite.any(), finite.astype(loss.dtype), 1.0)
     return jnp.where(advantage.sum() > 0, advantage, fallback)

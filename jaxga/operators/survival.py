@@ -9,6 +9,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.precision import single_precision
+
 Survival = Callable[[Array, Array], Array]
 
 
@@ -16,6 +18,7 @@ def _order(loss: Array) -> Array:
     return jnp.argsort(jnp.where(jnp.isnan(loss), jnp.inf, loss))
 
 
+@single_precision
 def plus() -> Survival:
     """(mu + lambda): the best M of parents and children together; the best is never lost.
 
@@ -29,6 +32,7 @@ def plus() -> Survival:
     return survive
 
 
+@single_precision
 def comma(num_elites: int = 0) -> Survival:
     """(mu, lambda) with elites: the best ``num_elites`` parents live on, the children compete for the rest.
 

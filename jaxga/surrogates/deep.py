@@ -9,6 +9,7 @@ import optax
 from jax import Array
 
 from jaxga.base import PyTree, Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 from jaxga.surrogates.gp import (
@@ -43,6 +44,7 @@ class DeepKernelParams(NamedTuple):
     head: Posterior
 
 
+@single_precision
 def deep_kernel(
     space: SearchSpace,
     *,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.base import Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 from jaxga.surrogates.linear import bayesian_linear
@@ -13,6 +14,7 @@ from jaxga.surrogates.linear import bayesian_linear
 _LENGTHS = (0.15, 0.3, 0.6, 1.2)
 
 
+@single_precision
 def random_features(space: SearchSpace, *, num_points: int, num_units: int = 256) -> Surrogate:
     """Bayesian linear regression on random cosines, whose frequencies are those of a Matern-5/2 kernel.
 
@@ -29,7 +31,7 @@ def random_features(space: SearchSpace, *, num_points: int, num_units: int = 256
     if num_units < 8:
         raise ValueError(f"random_features: num_units must be at least 8, got {num_units!r}")
     size = num_features(space)
-    key_normal, key_chi, key_phase = jax.random.split(jax.random.key(0), 3)
+    key_normal, key_chi, key_phase = jax.random.split(jax.random.key(0, impl="threefry2x32"), 3)
     # The spectrum of Matern-5/2 is Student's t with five degrees of freedom.
     chi_square = jnp.sum(jnp.square(jax.random.normal(key_chi, (5, num_units))), axis=0)
     frequencies = jax.random.normal(key_normal, (size, num_units)) * jnp.sqrt(5.0 / chi_square)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.base import Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import stretched
 from jaxga.surrogates.linalg import inverse_root
@@ -150,6 +151,7 @@ def _signal_variance(inner: Array, valid: Array) -> Array:
     return (inner + 2.0) / (valid.sum() + 2.0)
 
 
+@single_precision
 def gaussian_process(
     space: SearchSpace, *, num_points: int, num_steps: int = 12, max_fit_points: int = 256
 ) -> Surrogate:

@@ -9,6 +9,7 @@ import optax
 from jax import Array
 
 from jaxga.base import PyTree, Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 
@@ -58,6 +59,7 @@ class SingleParams(NamedTuple):
     error: Array
 
 
+@single_precision
 def mlp(
     space: SearchSpace, *, num_points: int, width: int = 32, num_steps: int = 60, learning_rate: float = 0.01
 ) -> Surrogate:
@@ -99,6 +101,7 @@ class EnsembleParams(NamedTuple):
     priors: PyTree
 
 
+@single_precision
 def mlp_ensemble(
     space: SearchSpace,
     *,
@@ -130,7 +133,7 @@ def mlp_ensemble(
         raise ValueError(f"mlp_ensemble: num_networks must be at least 2, got {num_networks!r}")
     network, example = _Network(width), jnp.zeros(num_features(space))
     # A row has the same bootstrap weight in every fit, so that the networks stay different.
-    importance = jax.random.exponential(jax.random.key(0), (num_networks, num_points))
+    importance = jax.random.exponential(jax.random.key(0, impl="threefry2x32"), (num_networks, num_points))
 
     def outputs(params: EnsembleParams, inputs: Array) -> Array:
         """f32[E, N]"""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.base import Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 
@@ -22,6 +23,7 @@ class NeighbourParams(NamedTuple):
     error_rate: Array
 
 
+@single_precision
 def nearest_neighbours(space: SearchSpace, *, num_points: int, num_neighbours: int = 5) -> Surrogate:
     """The mean of the nearest rows, each weighted by its inverse distance.
 

@@ -5,11 +5,13 @@ import numpy as np
 from jax import Array
 
 from jaxga.base import Surrogate
+from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 from jaxga.surrogates.linear import bayesian_linear
 
 
+@single_precision
 def quadratic_ridge(space: SearchSpace, *, num_points: int) -> Surrogate:
     """Bayesian ridge regression on all monomials up to degree two; its uncertainty includes the misfit.
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxga import Evaluation, Objective, SearchSpace
+from jaxga import Evaluation, Objective, SearchSpace, single_precision
 from tasks.ppo import distributions, environments, networks
 from tasks.ppo.environments import Environment
 from tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
@@ -57,6 +57,7 @@ class PPO:
         """How many rollouts, and so updates, fit in ``num_steps``; what is left over is not used."""
         return self.num_steps // (self.num_envs * self.rollout_length)
 
+    @single_precision
     def evaluate(self, key: Array, setting: Mapping[str, Array]) -> Evaluation:
         """Train under ``setting`` and score the agent; NaN where its weights did not stay finite.
 

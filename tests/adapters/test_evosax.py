@@ -13,7 +13,7 @@ from jaxga.adapters.evosax import EvosaxStrategy, _mirrored, evosax_cma_es, evos
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.warm import warm_start
 from jaxga.base import Objective
-from jaxga.run import FunctionTask
+from jaxga.task import FunctionTask
 
 kinds = pytest.importorskip("evosax.algorithms")
 SPACE = SearchSpace(x=Uniform(-1.0, 1.0), y=Uniform(0.0, 3.0))

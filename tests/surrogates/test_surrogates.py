@@ -56,6 +56,20 @@ def test_predicts_better_than_the_mean(name):
 
 
 @pytest.mark.parametrize("name", SURROGATES)
+def test_x64_changes_nothing(name):
+    genomes, target = data(MIXED)
+    valid = jnp.ones(NUM_POINTS, bool)
+    with jax.enable_x64(True), jax.debug_nans(True):
+        model = SURROGATES[name](MIXED, num_points=NUM_POINTS)
+        params = jax.jit(model.fit)(jax.random.key(0), model.init(jax.random.key(0)), genomes, target, valid)
+        wide = jax.jit(model.predict)(params, genomes)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves((params, wide))} <= {"float32", "int32", "bool"}
+    model, params = fitted(name, MIXED, genomes, target, valid, rounds=1)
+    for a, b in zip(model.predict(params, genomes), wide, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
 def test_invalid_rows_have_no_influence(name):
     genomes, target = data(MIXED)
     valid = jnp.arange(NUM_POINTS) < 40

@@ -123,6 +123,15 @@ def test_is_deterministic_in_its_key(row):
     assert (float(first.value) != float(other.value)) == row.is_noisy
 
 
+def test_x64_changes_nothing(case):
+    method, task = case
+    one, key = member(settings(task), 0), jax.random.key(5)
+    with jax.enable_x64(True), jax.debug_nans(True):
+        wide = jax.jit(lambda task, key, one: getattr(task, method)(key, one))(task, key, one)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(wide)} <= {"float32", "int32"}
+    assert_close(wide, _one(method, task, key, one))
+
+
 def test_depends_on_its_setting(row):
     task = row.build()
     many, key = settings(task), jax.random.key(0)

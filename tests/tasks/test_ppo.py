@@ -143,6 +143,16 @@ def test_the_contract(small):
     assert evaluate._cache_size() == 1
 
 
+def test_x64_changes_nothing(small):
+    task = ppo("CartPole-v1", **SMALL)
+    one, key = jax.tree.map(lambda leaf: leaf[0], settings(1e-3)), jax.random.key(0)
+    with jax.enable_x64(True):
+        wide = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
+    plain = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(wide)} <= {"float32", "int32"}
+    np.testing.assert_allclose(wide.metrics["curve"], plain.metrics["curve"], rtol=1e-4)
+
+
 def test_a_nan_setting_fails_alone(small):
     _, evaluate = small
     keys = jax.random.split(jax.random.key(0), 2)

@@ -1,0 +1,35 @@
+"""From three pure functions to an algorithm."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxga.base import Algorithm, Info, PyTree
+from jaxga.space import SearchSpace
+
+
+def compiled(
+    space: SearchSpace,
+    population_size: int,
+    init: Callable[[Array], PyTree],
+    ask: Callable[[Array, PyTree], tuple[Array, PyTree]],
+    tell: Callable[..., tuple[PyTree, Info]],
+) -> Algorithm:
+    """The algorithm of these functions, each jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
+    told = jax.jit(tell)
+
+    def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Info]:
+        genomes, loss = jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32)
+        for name, array, shape in (
+            ("genomes", genomes, (population_size, space.size)),
+            ("loss", loss, (population_size,)),
+            ("loss_var", loss if loss_var is None else loss_var, (population_size,)),
+        ):
+            if jnp.shape(array) != shape:
+                raise ValueError(f"tell: {name} must have shape {list(shape)}, got {list(jnp.shape(array))}")
+        return told(key, state, genomes, loss, loss_var)
+
+    return Algorithm(jax.jit(init), jax.jit(ask), checked_tell, population_size)

@@ -1,0 +1,31 @@
+"""One-line errors for arguments that several parts share."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxga.space import SearchSpace
+
+# A generation's members, and the numbers of all members of a run, are counted in int32.
+MAX_MEMBERS = 2**31 - 1
+MAX_POPULATION = 2**20
+
+
+def check_count(field: str, value: Any, low: int, high: int | None = None) -> None:
+    """Raise ``ValueError`` unless ``value`` is a whole number in [low, high].
+
+    >>> check_count("population_size", "8", 2)
+    Traceback (most recent call last):
+    ValueError: population_size must be a whole number of at least 2, got '8'
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        allowed = f"of at least {low}" if high is None else f"in [{low}, {high}]"
+        raise ValueError(f"{field} must be a whole number {allowed}, got {value!r}")
+
+
+def check_search(space: Any, population_size: Any, least: int) -> None:
+    """Raise ``ValueError`` unless an algorithm can search ``space`` with so many members a generation."""
+    if not isinstance(space, SearchSpace):
+        raise ValueError(f"space must be a jaxga.SearchSpace, got {space!r}")
+    check_count("population_size", population_size, least, MAX_POPULATION)

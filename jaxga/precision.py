@@ -1,0 +1,45 @@
+"""32-bit types for code that promises them, whatever ``jax_enable_x64`` says."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+_NARROW = {"float64": jnp.float32, "int64": jnp.int32, "uint64": jnp.uint32, "complex128": jnp.complex64}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def single_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, run and traced with JAX's 32-bit types; so are the functions that it returns.
+
+    Under ``jax_enable_x64`` JAX draws and creates 64-bit numbers by default: a branch of a ``cond`` would have another
+    type than its sibling, and a search would draw other numbers. A decorator for a factory of functions (or of a
+    named tuple of them) and for a task's ``evaluate``; 64-bit arguments are narrowed.
+
+    >>> with jax.enable_x64(True):
+    ...     jnp.zeros(2).dtype.name, single_precision(jnp.zeros)(2).dtype.name
+    ('float64', 'float32')
+    """
+
+    @wraps(function)
+    def narrow(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.enable_x64(False):
+            args, kwargs = jax.tree.map(_narrowed, (args, kwargs))  # pyright: ignore[reportAssignmentType]
+            return _functions_of(function(*args, **kwargs))
+
+    return narrow
+
+
+def _narrowed(leaf: Any) -> Any:
+    dtype = _NARROW.get(str(getattr(leaf, "dtype", "")))
+    return leaf if dtype is None else jnp.asarray(leaf, dtype)
+
+
+def _functions_of(result: Any) -> Any:
+    if hasattr(result, "_replace"):
+        return result._replace(**{k: single_precision(v) for k, v in result._asdict().items() if callable(v)})
+    return single_precision(result) if callable(result) else result

@@ -1,0 +1,112 @@
+"""A plain function as a task, and what is asked of any task before it is compiled."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxga.base import Evaluation, Objective, Task
+from jaxga.evaluate import named_metrics
+from jaxga.history import metric_columns
+from jaxga.space import SearchSpace
+
+# What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.
+_NEEDS_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.TracerArrayConversionError,
+)
+_HINT = (
+    "a hyperparameter is traced, so Python cannot know its value (if, while, float(), int(), range(), numpy): "
+    "choose with jnp.where or lax.cond, repeat with lax.fori_loop, give arrays their largest size and mask the rest"
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FunctionTask:
+    """A plain function ``fitness(key, setting) -> value`` as a task.
+
+    The function may also return ``(value, metrics)`` with a dict of arrays of fixed shapes.
+    """
+
+    fitness: Callable[[Array, dict[str, Array]], Any] = field(metadata={"static": True})
+    space: SearchSpace = field(metadata={"static": True})
+    objective: Objective = field(metadata={"static": True})
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        result = self.fitness(key, setting)
+        value, metrics = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+        if isinstance(value, dict | list | tuple | str | None) or not isinstance(metrics, dict):
+            raise ValueError(f"fitness must return a number, or (number, dict of metrics), got {result!r}")
+        return Evaluation(jnp.asarray(value), metrics)
+
+
+def check_attributes(task: Any) -> None:
+    """Raise ``ValueError`` unless the task has what a task has, of the right types."""
+    if not isinstance(task, Task) or isinstance(task, type):
+        raise ValueError(
+            f"task must be an object with space, objective and evaluate(key, setting), got {task!r}"
+            + (" (a plain function is searched by jaxga.minimize or jaxga.maximize)" if callable(task) else "")
+        )
+    for attribute, kind in (("space", SearchSpace), ("objective", Objective)):
+        if not isinstance(given := getattr(task, attribute), kind):
+            raise ValueError(f"task: {attribute} must be of type {kind.__name__}, got {given!r}")
+    metric_columns(task.space, ())
+
+
+def check_task(task: Task) -> None:
+    """Trace one evaluation of the task and raise ``ValueError`` where it is not what the engine needs.
+
+    What is checked: the task's attributes, the names of its hyperparameters and metrics, that its value is one real
+    number and its metrics are real numbers or curves, and that tracing it needs no hyperparameter's value.
+    """
+    check_attributes(task)
+    evaluation = _traced(task)
+    _check_real("the value", evaluation.value, max_axes=0)
+    for name, metric in evaluation.metrics.items():
+        _check_real(f"metric {name!r}", metric, max_axes=1)
+    metric_columns(task.space, evaluation.metrics)
+
+
+def _traced(task: Task) -> Evaluation:
+    """The shapes and types of one evaluation, before the engine converts them."""
+
+    def one(task: Task) -> Evaluation:
+        key, genome = jax.random.key(0, impl="threefry2x32"), jnp.full(task.space.size, 0.5, jnp.float32)
+        evaluation = task.evaluate(key, task.space.decode(genome))
+        if not isinstance(evaluation, tuple) or len(evaluation) != 2:
+            raise ValueError(f"task: evaluate must return an Evaluation(value, metrics), got {evaluation!r}")
+        return Evaluation(*evaluation)
+
+    try:
+        value, metrics = jax.eval_shape(one, task)
+        return Evaluation(value, named_metrics(metrics))
+    except _NEEDS_VALUE as error:
+        raise ValueError(f"evaluate cannot be traced{_place(error)}: {_HINT}") from error
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        if not isinstance(name, str) or name in task.space.names:
+            raise
+        raise ValueError(f"a setting has no {name!r}{_place(error)}: its names are {list(task.space.names)}") from error
+
+
+def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
+    allowed = "one real number" if max_axes == 0 else "a real number or a curve of one axis"
+    is_real = jnp.issubdtype(figure.dtype, jnp.number) or figure.dtype == jnp.bool_
+    if not is_real or jnp.issubdtype(figure.dtype, jnp.complexfloating):
+        raise ValueError(f"task: {what} must be {allowed}, got the type {figure.dtype}")
+    if len(figure.shape) > max_axes or 0 in figure.shape:
+        raise ValueError(f"task: {what} must be {allowed}, got an array of shape {list(figure.shape)}")
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code an error came from, as ``" (train.py:12)"``; empty where that is not known."""
+    packages = (str(Path(__file__).parent), "site-packages", "<")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
