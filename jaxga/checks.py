@@ -1,5 +1,6 @@
 """One-line errors for arguments that several parts share."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,3 +30,19 @@ def check_search(space: Any, population_size: Any, least: int) -> None:
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space must be a jaxga.SearchSpace, got {space!r}")
     check_count("population_size", population_size, least, MAX_POPULATION)
+
+
+def check_number(field: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
+    """Raise ``ValueError`` unless ``value`` is a finite number in [low, high], or in (low, high] where ``above``.
+
+    >>> check_number("rank: pressure", 3, 1, 2)
+    Traceback (most recent call last):
+    ValueError: rank: pressure must lie in [1, 2], got 3
+    """
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if is_number and low <= value <= high and not (above and value == low):
+        return
+    allowed = f"lie in {'(' if above else '['}{low:g}, {high:g}]"
+    if math.isinf(high):
+        allowed = f"be {'above' if above else 'at least'} {low:g}"
+    raise ValueError(f"{field} must {allowed}, got {value!r}")

@@ -75,6 +75,7 @@ def run(
     Raises:
         ValueError: before anything is compiled, where an argument is out of its range.
         AllMembersFailed: once every member of the first generations has failed.
+        MemoryError: the trainings side by side do not fit the device.
     """
     if not isinstance(algorithm, Algorithm):
         raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
@@ -84,6 +85,10 @@ def run(
     if chunk_size is not None:
         check_count("chunk_size", chunk_size, 1)
     root_key = as_key(key)
+    if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
+        raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
+    if state is not None:
+        _check_state(state, jax.eval_shape(partial(evolution.init, algorithm), root_key))
     check_task(task)
     return _generations(
         task,
@@ -95,6 +100,12 @@ def run(
         evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh),
         mesh,
     )
+
+
+def _check_state(state: Any, like: State) -> None:
+    shapes = [[(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)] for tree in (state, like)]
+    if jax.tree.structure(state) != jax.tree.structure(like) or shapes[0] != shapes[1]:
+        raise ValueError("state must be the state of a Generation of this algorithm on this space, got another one")
 
 
 def _generations(

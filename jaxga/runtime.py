@@ -47,8 +47,8 @@ def configure() -> None:
     if jax._src.xla_bridge.backends_are_initialized():  # pyright: ignore[reportAttributeAccessIssue]
         if jax.default_backend() == "cpu":
             warnings.warn(
-                "JAX started before jaxga was imported, with a CPU scheduler that can hang in vmapped training: "
-                f"import jaxga before the first JAX computation, or set XLA_FLAGS={_SCHEDULER_FLAG}=false",
+                "JAX started before jaxga was imported (importing gymnax starts it), with a CPU scheduler that can "
+                f"hang in vmapped training: import jaxga first, or set XLA_FLAGS={_SCHEDULER_FLAG}=false",
                 RuntimeWarning,
                 stacklevel=3,
             )

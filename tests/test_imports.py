@@ -13,7 +13,7 @@ ALLOWED = {
     "runtime": set(),
     "precision": set(),
     "checks": {"space"},
-    "operators": {"base", "precision", "space", "operators"},
+    "operators": {"base", "checks", "precision", "space", "operators"},
     "surrogates": {"base", "precision", "space", "surrogates"},
     "algorithms": {"base", "checks", "precision", "space", "operators", "surrogates", "algorithms", "adapters"},
     "adapters": {"algorithms", "base", "checks", "precision", "space"},

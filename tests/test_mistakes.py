@@ -10,7 +10,9 @@ import pytest
 
 import jaxga
 from jaxga import Categorical, Evaluation, Integer, LogInteger, LogUniform, Objective, SearchSpace, Uniform
+from jaxga.operators import crossover, mutation, selection, survival
 from jaxga.run import as_key
+from jaxga.task import FunctionTask
 
 SPACE = SearchSpace(lr=LogUniform(1e-4, 1.0), x=Uniform(-1.0, 1.0), n=Integer(1, 9))
 
@@ -255,3 +257,39 @@ def test_the_smallest_archive_works(population_size):
         jaxga.invasive_ga(SPACE, population_size=4, archive_size=15)
     with pytest.raises(ValueError, match="noisy must be True, False or None, got 1"):
         jaxga.invasive_ga(SPACE, population_size=4, noisy=1)
+
+
+def test_the_state_of_another_search_is_refused():
+    task = FunctionTask(bowl, SPACE, Objective())
+    algorithm, other = (
+        jaxga.random_search(space, population_size=4) for space in (SPACE, SearchSpace(x=Uniform(0, 1)))
+    )
+    [generation] = jaxga.run(task, algorithm, num_generations=1)
+    with pytest.raises(ValueError, match="state must be the state of a Generation of this algorithm"):
+        jaxga.run(task, other, num_generations=2, state=generation.state)
+    with pytest.raises(ValueError, match="state must be the state"):
+        jaxga.run(task, algorithm, num_generations=2, state={"generation": 1})
+    with pytest.raises(ValueError, match="mesh must have the one axis 'pop'"):
+        jaxga.run(task, algorithm, num_generations=2, mesh=3)
+    with pytest.raises(ValueError, match="algorithm must be an Algorithm, got 'random_search'"):
+        jaxga.run(task, "random_search", num_generations=2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: selection.rank("2"),
+        lambda: selection.tournament(2.5),
+        lambda: crossover.uniform(SPACE, swap_rate="x"),
+        lambda: crossover.blx_alpha(SPACE, alpha=math.nan),
+        lambda: crossover.differential(SPACE, min_factor=1.0, max_factor=1.0),
+        lambda: mutation.gaussian(SPACE, rate=0.0),
+        lambda: mutation.self_adapting(SPACE, max_scale=None),
+        lambda: survival.comma(-1),
+        lambda: jaxga.classic_ga(SPACE, population_size=4, selection=3),
+        lambda: jaxga.classic_ga(SPACE, population_size=4, crossover_rate="x"),
+    ],
+)
+def test_an_operator_of_a_wrong_number(make):
+    with pytest.raises(ValueError, match=r"must .* got"):
+        make()

@@ -33,9 +33,16 @@ def test_a_choice_of_the_user_is_left_alone(environment):
 
 def test_jax_started_too_early_is_warned_of_with_the_remedy():
     done = python("-c", "import jax; jax.numpy.ones(3); import jaxga")
-    assert "import jaxga before the first JAX computation" in done.stderr
+    assert "import jaxga first" in done.stderr
     assert "RuntimeWarning" in done.stderr
     assert python("-c", "import jax; import jaxga; jax.numpy.ones(3)").stderr == ""
+
+
+def test_gymnax_starts_jax_and_is_named():
+    """Its import computes an array, so that the client already has the scheduler: the warning is right."""
+    pytest.importorskip("gymnax")
+    done = python("-c", "import gymnax; import jaxga")
+    assert "importing gymnax starts it" in done.stderr
 
 
 def test_the_program_that_hangs_finishes():

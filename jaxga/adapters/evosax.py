@@ -21,7 +21,7 @@ from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm, Info, PyTree, Species
-from jaxga.checks import check_search
+from jaxga.checks import check_number, check_search
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace, Uniform
 
@@ -240,8 +240,7 @@ def _make(kind: str, space: SearchSpace, population_size: int, std: float = 1.0,
     except ImportError:
         raise ImportError(f"evosax's {kind} needs the package evosax: pip install 'jaxga[evosax]'") from None
     check_search(space, population_size, 4)
-    if not std > 0:
-        raise ValueError(f"the standard deviation must be above 0, got {std!r}")
+    check_number("the standard deviation", std, 0, above=True)
     return getattr(kinds, kind)(population_size, jnp.zeros(space.size), **options)
 
 

@@ -11,7 +11,7 @@ from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, Species
-from jaxga.checks import check_count, check_search
+from jaxga.checks import check_count, check_number, check_search
 from jaxga.operators import crossover as crossovers
 from jaxga.operators import mutation as mutations
 from jaxga.operators import selection as selections
@@ -99,8 +99,7 @@ def classic_ga(
     pool_size = max(1, population_size // 2) if num_parents is None else num_parents
     check_count("num_parents", pool_size, 1, population_size)
     check_count("num_mutations", num_mutations, 1)
-    if not 0.0 <= crossover_rate <= 1.0:
-        raise ValueError(f"crossover_rate must lie in [0, 1], got {crossover_rate!r}")
+    check_number("crossover_rate", crossover_rate, 0, 1)
     changed = (
         {"num_mutations": num_mutations} if mutation == "reset" else {"rate": min(1.0, num_mutations / space.size)}
     )
@@ -180,8 +179,8 @@ def classic_ga(
 
 def _operator(field: str, given: Any, named: dict[str, Callable[..., Any]], *arguments: Any, **options: Any) -> Any:
     """What was given, or what its name stands for."""
-    if not isinstance(given, str):
+    if isinstance(given, str) and given in named:
+        return named[given](*arguments, **options)
+    if callable(given) or isinstance(given, Crossover):
         return given
-    if given not in named:
-        raise ValueError(f"{field} must be one of {sorted(named)} or such a function, got {given!r}")
-    return named[given](*arguments, **options)
+    raise ValueError(f"{field} must be one of {sorted(named)} or such a function, got {given!r}")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.checks import check_number
 from jaxga.operators.genes import reflect
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -35,11 +36,6 @@ def _blended(space: SearchSpace, blend: Callable[[Array, Array], Array]) -> Call
     return combine
 
 
-def _positive(name: str, field: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name}: {field} must be above 0, got {value!r}")
-
-
 @single_precision
 def uniform(space: SearchSpace, *, swap_rate: float = 0.5) -> Crossover:
     """Each gene comes from the second parent with probability ``swap_rate``, else from the first.
@@ -50,8 +46,7 @@ def uniform(space: SearchSpace, *, swap_rate: float = 0.5) -> Crossover:
 
     Source: G. Syswerda, "Uniform crossover in genetic algorithms", 1989.
     """
-    if not 0.0 <= swap_rate <= 1.0:
-        raise ValueError(f"uniform: swap_rate must lie in [0, 1], got {swap_rate!r}")
+    check_number("uniform: swap_rate", swap_rate, 0, 1)
 
     def combine(key: Array, parents: Array) -> Array:
         swap = jax.random.bernoulli(key, swap_rate, (space.size,))
@@ -116,8 +111,7 @@ def blx_alpha(space: SearchSpace, *, alpha: float = 0.5) -> Crossover:
 
     Source: L. J. Eshelman, J. D. Schaffer, "Real-coded genetic algorithms and interval-schemata", 1993.
     """
-    if not alpha >= 0:
-        raise ValueError(f"blx_alpha: alpha must be at least 0, got {alpha!r}")
+    check_number("blx_alpha: alpha", alpha, 0)
 
     def blend(key: Array, parents: Array) -> Array:
         place = jax.random.uniform(key, (space.size,), minval=-alpha, maxval=1.0 + alpha)
@@ -138,7 +132,7 @@ def sbx(space: SearchSpace, *, eta: float = 15.0) -> Crossover:
 
     Source: K. Deb, R. B. Agrawal, "Simulated binary crossover for continuous search space", 1995.
     """
-    _positive("sbx", "eta", eta)
+    check_number("sbx: eta", eta, 0, above=True)
 
     def blend(key: Array, parents: Array) -> Array:
         key_spread, key_side = jax.random.split(key)
@@ -161,9 +155,8 @@ def differential(space: SearchSpace, *, min_factor: float = 0.2, max_factor: flo
 
     Source: R. Storn, K. Price, "Differential evolution", 1997.
     """
-    _positive("differential", "min_factor", min_factor)
-    if not max_factor > min_factor:
-        raise ValueError(f"differential: max_factor must be above min_factor, got {max_factor!r}, {min_factor!r}")
+    check_number("differential: min_factor", min_factor, 0, above=True)
+    check_number("differential: max_factor", max_factor, min_factor, above=True)
 
     def blend(key: Array, parents: Array) -> Array:
         factor = jax.random.uniform(key, minval=min_factor, maxval=max_factor)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.checks import check_count, check_number
 from jaxga.operators.genes import moved, redraw, reflect
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -24,8 +25,7 @@ def reset(space: SearchSpace, *, num_mutations: int = 1) -> Mutation:
         space: the search space (D genes).
         num_mutations: how many genes, in [1, D]; a greater number means all of them.
     """
-    if isinstance(num_mutations, bool) or not isinstance(num_mutations, int) or num_mutations < 1:
-        raise ValueError(f"reset: num_mutations must be a whole number of at least 1, got {num_mutations!r}")
+    check_count("reset: num_mutations", num_mutations, 1)
     draw = redraw(space)
 
     def mutate(key: Array, genome: Array) -> Array:
@@ -46,7 +46,7 @@ def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.
         rate: in (0, 1], default 1 / D.
         scale: standard deviation in the unit cube, above 0; an integer's is at least 0.7 levels.
     """
-    _check_positive("gaussian", "scale", scale)
+    check_number("gaussian: scale", scale, 0, above=True)
 
     def step(draws: Array, extra: Array, genome: Array) -> Array:
         del extra, genome
@@ -66,7 +66,7 @@ def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20
 
     Source: K. Deb, M. Goyal, "A combined genetic adaptive search for engineering design", 1996.
     """
-    _check_positive("polynomial", "eta", eta)
+    check_number("polynomial: eta", eta, 0, above=True)
 
     def step(u: Array, extra: Array, genome: Array) -> Array:
         del extra
@@ -97,20 +97,14 @@ def self_adapting(
     Source: the idea of step sizes under selection, H.-P. Schwefel, "Numerical optimization of
     computer models", 1981.
     """
-    _check_positive("self_adapting", "min_scale", min_scale)
-    if not max_scale > min_scale:
-        raise ValueError(f"self_adapting: max_scale must be above min_scale, got {max_scale!r}, {min_scale!r}")
+    check_number("self_adapting: min_scale", min_scale, 0, above=True)
+    check_number("self_adapting: max_scale", max_scale, min_scale, above=True)
 
     def step(draws: Array, extra: Array, genome: Array) -> Array:
         del genome
         return min_scale * (max_scale / min_scale) ** extra * _normal(draws)
 
     return _stepping("self_adapting", space, rate, step)
-
-
-def _check_positive(name: str, field: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name}: {field} must be above 0, got {value!r}")
 
 
 def _normal(draws: Array) -> Array:
@@ -123,8 +117,7 @@ def _stepping(
 ) -> Mutation:
     """``step(uniform f32[D], another f32[], genome f32[D])`` in the genes that mutate."""
     rate = 1.0 / space.size if rate is None else rate
-    if not 0.0 < rate <= 1.0:
-        raise ValueError(f"{name}: rate must lie in (0, 1], got {rate!r}")
+    check_number(f"{name}: rate", rate, 0, 1, above=True)
     levels, categorical = jnp.asarray(space.num_levels), jnp.asarray(space.is_categorical)
     # A step of 0.7 levels leaves an integer's level in about half of the draws.
     stretch = jnp.where(levels > 0, 0.7 / jnp.maximum(levels, 1), 0.0)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.checks import check_count, check_number
 from jaxga.precision import single_precision
 
 Selection = Callable[[Array, Array, int], Array]
@@ -17,11 +18,6 @@ Selection = Callable[[Array, Array, int], Array]
 def _ranks(loss: Array) -> Array:
     """0 for the best; NaN last."""
     return jnp.argsort(jnp.argsort(jnp.where(jnp.isnan(loss), jnp.inf, loss)))
-
-
-def _check_size(name: str, field: str, value: int, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{name}: {field} must be a whole number of at least {low}, got {value!r}")
 
 
 @single_precision
@@ -53,7 +49,7 @@ def tournament(size: int = 2) -> Selection:
     Source: D. E. Goldberg, K. Deb, "A comparative analysis of selection schemes used in genetic
     algorithms", 1991.
     """
-    _check_size("tournament", "size", size, 1)
+    check_count("tournament: size", size, 1)
 
     def select(key: Array, loss: Array, num: int) -> Array:
         rivals = jax.random.randint(key, (num, size), 0, loss.shape[0])
@@ -71,8 +67,7 @@ def rank(pressure: float = 2.0) -> Selection:
 
     Source: J. E. Baker, "Adaptive selection methods for genetic algorithms", 1985.
     """
-    if not 1.0 <= pressure <= 2.0:
-        raise ValueError(f"rank: pressure must lie in [1, 2], got {pressure!r}")
+    check_number("rank: pressure", pressure, 1, 2)
 
     def select(key: Array, loss: Array, num: int) -> Array:
         size = loss.shape[0]

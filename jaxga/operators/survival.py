@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.checks import check_count
 from jaxga.precision import single_precision
 
 Survival = Callable[[Array, Array], Array]
@@ -41,8 +42,7 @@ def comma(num_elites: int = 0) -> Survival:
 
     Raises ``ValueError`` where the numbers do not fit.
     """
-    if isinstance(num_elites, bool) or not isinstance(num_elites, int) or num_elites < 0:
-        raise ValueError(f"comma: num_elites must be a whole number of at least 0, got {num_elites!r}")
+    check_count("comma: num_elites", num_elites, 0)
 
     def survive(loss_parents: Array, loss_children: Array) -> Array:
         size, num_children = loss_parents.shape[0], loss_children.shape[0]
