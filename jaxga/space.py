@@ -26,8 +26,8 @@ _MAX_INT32 = 2**31 - 1
 
 def _bound(owner: object, field: str, value: Any) -> float:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= _MAX_FLOAT32:
-        raise ValueError(f"{type(owner).__name__}: {field} must be a finite number of float32, got {value!r}")
+    if not is_number or not abs(value) <= _MAX_FLOAT32:  # NaN is not below any number
+        raise ValueError(f"{type(owner).__name__}: {field} must be a finite number, got {value!r}")
     return float(value)
 
 

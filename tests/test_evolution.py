@@ -228,23 +228,6 @@ def test_all_members_failed_is_an_error_outside():
         )
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: jaxga.minimize(noisy_bowl, SPACE, num_generations=0), "num_generations must be at least 1, got 0"),
-        (lambda: jaxga.minimize(noisy_bowl, SPACE, population_size=0), "population_size must be at least 1, got 0"),
-        (lambda: jaxga.minimize(noisy_bowl, SPACE, num_replicates=0), "num_replicates must be at least 1, got 0"),
-        (lambda: jaxga.minimize(noisy_bowl, SPACE, chunk_size=0), "chunk_size must be at least 1, got 0"),
-        (lambda: jaxga.minimize(noisy_bowl, SPACE, num_fresh=-1), "num_fresh must be at least 0, got -1"),
-        (lambda: jaxga.minimize(lambda k, s: jnp.ones(3), SPACE), "must return one number, got an array of shape"),
-        (lambda: jaxga.minimize(lambda k, s: s["value"], SearchSpace(value=jaxga.Uniform(0, 1))), "is a column of"),
-    ],
-)
-def test_mistakes_are_found_before_anything_is_compiled(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
 @pytest.fixture(scope="module")
 def result():
     return jaxga.minimize(noisy_bowl, SPACE, population_size=12, num_generations=6, key=0)
