@@ -29,7 +29,9 @@ def check_search(space: Any, population_size: Any, least: int) -> None:
     """Raise ``ValueError`` unless an algorithm can search ``space`` with so many members a generation."""
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space must be a jaxga.SearchSpace, got {space!r}")
-    check_count("population_size", population_size, least, MAX_POPULATION)
+    check_count("population_size", population_size, least)
+    if population_size > MAX_POPULATION:
+        raise ValueError(f"population_size must be at most {MAX_POPULATION}, got {population_size!r}")
 
 
 def check_number(field: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
