@@ -1,7 +1,9 @@
 """A run's folder read back: what the report, the plots and the exports are made from."""
 
+import contextlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.catalogue import OPTIONS
+from experiments.draft import draft
 from experiments.folder import read_config
 from jaxga import Objective, SearchSpace
 from jaxga.saved import read_history, space_from
@@ -35,19 +39,59 @@ class Table:
     num_members: int
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options of the run that its task knows."""
+        options = self.config["options"]
+        task = options["task"]
+        return {name: value for name, value in options.items() if task in OPTIONS.get(name, (task,))}
+
+    @property
     def title(self) -> str:
         """One line that says what was run."""
-        options = self.config["options"]
+        options = self.options
+        task = f"{options['task']} {options.get('env', '')}".strip()
         done = int(self.columns["generation"].max()) + 1
-        return f"{options['task']}, {options['algorithm']}, {options['pop']} members x {done} generations"
+        plural = "s" * (done > 1)
+        return f"{task}, {options['algorithm']}, {options['pop']} members x {done} generation{plural}"
+
+    @cached_property
+    def loss(self) -> np.ndarray:
+        """f64[N], lower is better, infinite where the member failed."""
+        loss = self.objective.sign * self.columns["value"].astype(float)
+        return np.where(np.isfinite(loss), loss, np.inf)
+
+    @cached_property
+    def generations(self) -> list[np.ndarray]:
+        """The rows of each generation that the table has, in order."""
+        _, starts = np.unique(self.columns["generation"], return_index=True)
+        return np.split(np.arange(len(self.loss)), starts[1:])
+
+    @cached_property
+    def least(self) -> np.ndarray:
+        """f64[G], the best value of one member up to each generation, NaN before the first."""
+        least = np.minimum.accumulate([self.loss[rows].min() for rows in self.generations])
+        return np.where(np.isfinite(least), self.objective.sign * least, np.nan)
+
+    @cached_property
+    def believed(self) -> np.ndarray:
+        """f64[G], the value that the search believed of its best setting after each generation.
+
+        NaN for a generation whose event was not written before the run was killed.
+        """
+        best = {e["generation"]: e["best"] for e in self.events if e["event"] == "generation"}
+        return np.array([best.get(g) for g in np.unique(self.columns["generation"]).tolist()], float)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the search believed of its best setting another value than the best that one member had."""
+        known = np.isfinite(self.believed)
+        return not np.allclose(self.believed[known], self.least[known], rtol=1e-5, atol=0.0)
 
     @property
     def best_row(self) -> int:
         """The winner's best evaluation; of a run that did not come to its end that of the best value."""
-        loss = self.objective.sign * self.columns["value"]
         is_winner = _has(self.columns, self.result.get("best"))
-        candidates = is_winner if is_winner.any() else np.isfinite(loss)
-        return int(np.argmin(np.where(candidates & np.isfinite(loss), loss, np.inf)))
+        return int(np.argmin(np.where(is_winner, self.loss, np.inf) if is_winner.any() else self.loss))
 
 
 def read_table(path: Path, max_rows: int = 100_000) -> Table:
@@ -110,17 +154,15 @@ def write_parquet(path: Path) -> Path:
     Written a block of generations at a time, so that memory is bounded, and put in place when it is whole.
     """
     config = read_config(path)
+    # A run that was killed may have a generation's rows without its event.
     seconds = {e["generation"]: e["seconds"] for e in read_events(path) if e["event"] == "generation"}
-    draft, writer = path / ".history.parquet", None
-    try:
+    target = path / "history.parquet"
+    with draft(target) as made, contextlib.ExitStack() as stack:
+        writer = None
         for block in read_history(path / "history.csv", space_from(config["space"])):
-            block["seconds"] = np.array([seconds[g] for g in block["generation"].tolist()], np.float32)
+            block["seconds"] = np.array([seconds.get(g, np.nan) for g in block["generation"].tolist()], np.float32)
             arrays = {name: pa.array(list(c) if c.ndim > 1 else c) for name, c in block.items()}
             table = pa.table(arrays)
-            writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
+            writer = writer or stack.enter_context(pq.ParquetWriter(made, table.schema, compression="zstd"))
             writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-    draft.replace(path / "history.parquet")
-    return path / "history.parquet"
+    return target
