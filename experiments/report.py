@@ -1,30 +1,26 @@
 """The report of a run as one file that opens without a network: ``python experiments/report.py DIR``."""
 
 import html
+import math
+import shlex
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import optuna
 import plotly.graph_objects as go
-import plotly.io
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-from optuna.visualization import plot_contour, plot_parallel_coordinate, plot_slice
 from plotly.offline import get_plotlyjs
 
+from experiments import figures
+from experiments.draft import draft
+from experiments.findings import MIN_IMPORTANCE, Importances, Interval, Ranking, importances, invasion, ranking, sample
+from experiments.folder import OUTSIDE
 from experiments.screen import show
-from experiments.study import study
 from experiments.table import Table, read_table
-from jaxga.base import Species
-from jaxga.space import LogInteger, LogUniform
 
-_COLOURS = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}
-_BEST, _BAND = "#D55E00", "#0072B2"
-# Optuna's figures draw every trial as a point of the page; more would make it slow without showing more.
-_MAX_TRIALS = 1000
 _MAX_PAIRS = 4
+_MAX_AXES = 8
 
 Section = tuple[str, str, list[go.Figure]]
 
@@ -33,13 +29,14 @@ def write_report(path: Path, table: Table | None = None) -> Path:
     """``report.html`` in the run's folder; ``ValueError`` where the folder has no recorded generation."""
     table = read_table(path) if table is None else table
     target = path / "report.html"
-    target.write_text(_page(table), encoding="utf-8")
+    with draft(target) as made:
+        made.write_text(_page(table), encoding="utf-8")
     return target
 
 
 def _page(table: Table) -> str:
     sections = []
-    for make in (_progress, _winner, _species, _surrogate, _importance, _hyperparameters, _curves, _time):
+    for make in (_progress, _winner, _species, _surrogate, _hyperparameters, _curves, _time, _how):
         sections += [_section(*section) for section in make(table)]
     return _PAGE.format(
         title=html.escape(table.title),
@@ -50,380 +47,282 @@ def _page(table: Table) -> str:
     )
 
 
-def _section(title: str, text: str, figures: list[go.Figure]) -> str:
-    parts = []
-    for figure in figures:
-        _house_style(figure)
-        content = plotly.io.to_html(
-            figure, full_html=False, include_plotlyjs=False, config={"responsive": True, "displayModeBar": False}
-        )
-        parts.append(f'<div class="figure">{content}</div>')
-    return f"<section><h2>{html.escape(title)}</h2><p>{text}</p><div class='figures'>{''.join(parts)}</div></section>"
+def _section(title: str, text: str, drawn: list[go.Figure]) -> str:
+    """A section of the page; ``text`` is HTML."""
+    parts = "".join(f"<div class='figure'>{figures.as_html(figure)}</div>" for figure in drawn)
+    body = f"<div class='figures'>{parts}</div>" if parts else ""
+    return f"<section><h2>{html.escape(title)}</h2>{text}{body}</section>"
 
 
-def _house_style(figure: go.Figure) -> None:
-    figure.update_layout(
-        template="plotly_white",
-        font={"family": "system-ui, sans-serif", "size": 12, "color": "#1d2433"},
-        margin={"l": figure.layout.margin.l or 60, "r": 20, "t": 36 if figure.layout.title.text else 12, "b": 50},
-        height=figure.layout.height or 360,
-        width=None,
-        autosize=True,
-        title={"font": {"size": 14}, "x": 0.01, "xanchor": "left"},
-        legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
-        paper_bgcolor="white",
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    """A table of names and values."""
+    rows = "".join(
+        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(show(value))}</td></tr>"
+        for name, value in facts.items()
     )
-    figure.update_xaxes(exponentformat="power")  # 10^-4, not 100 micro
-    figure.update_yaxes(exponentformat="power")
+    return f"<table><tbody>{rows}</tbody></table>"
 
 
-def _whole(num_generations: int) -> int | None:
-    """The step of an axis of generations: few of them would get halves between them."""
-    return 1 if num_generations <= 12 else None
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.estimate:.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
-def _by_generation(table: Table) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The generations, counted from 1, and the rows of each."""
-    numbers = np.unique(table.columns["generation"])
-    return numbers + 1, [np.flatnonzero(table.columns["generation"] == number) for number in numbers]
-
-
-def _loss(table: Table) -> np.ndarray:
-    loss = table.objective.sign * table.columns["value"].astype(float)
-    return np.where(np.isfinite(loss), loss, np.inf)
+# --- the head ---
 
 
 def _summary(table: Table) -> str:
-    name, result, value = table.objective.name, table.result, table.columns["value"]
-    first = value[table.columns["generation"] == 0]
-    first = first[np.isfinite(first)]
-    tiles = []
-    if result:
-        fresh = np.asarray(result["fresh"][name], float)
-        spread = f" ± {show(float(np.std(fresh, ddof=1)))}" if fresh.size > 1 else ""
-        tiles += [(f"{name} of the winner, search", show(result["best_value"]))]
-        tiles += [(f"on {fresh.size} fresh seed{'s' * (fresh.size > 1)}", f"{show(float(fresh.mean()))}{spread}")]
-        extra = {
-            k: np.asarray(v, float) for k, v in result["fresh"].items() if k.startswith("test_") and np.ndim(v) == 1
-        }
-        tiles += [(k.replace("_", " "), show(float(v.mean()))) for k, v in extra.items()]
-    else:
-        best = table.objective.sign * _loss(table).min()
-        tiles += [(f"best {name} so far; the run did not end", show(best))]
-    if first.size:
-        tiles += [("median of the first generation", show(float(np.median(first))))]
-    failed = int((~np.isfinite(value)).sum())
-    tiles += [("members trained", f"{table.num_members:,}"), ("of them failed", f"{failed:,}")]
-    cells = "".join(f"<div class='tile'><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>" for k, v in tiles)
-    config = table.config
-    # What stands in brackets, such as why a download failed, is in config.json.
+    cells = "".join(_tile(*tile) for tile in _tiles(table))
+    config, result = table.config, table.result
+    # What stands in brackets, such as why a download failed, is below.
     source = config["data"].get("source", "").split(" (")[0]
-    data = f"{config['data']['name']}: {source}. " if source else ""
-    about = (
-        f"{data}Seed {config['options']['seed']}, {len(config['devices'])} x {config['devices'][0]}, "
-        f"{config['processor']}, jax {config['versions'].get('jax')}. Run {config['run']}, {config['created']}."
-    )
-    note = f" Ended early: {result['reason']}." if result.get("reason") else ""
-    note += " Interrupted by Ctrl-C." if result.get("status") == "interrupted" else ""
-    return f"<p class='about'>{html.escape(about + note)}</p><div class='tiles'>{cells}</div>"
+    about = [f"{config['data']['name']}: {source}."] if source else []
+    about += [f"Seed {config['options']['seed']}, {_devices(config)}. Run {config['run']}, {config['created']}."]
+    about += [f"Ended early: {result['reason']}."] if result.get("reason") else []
+    about += ["Interrupted by Ctrl-C."] if result.get("status") == "interrupted" else []
+    if len(table.loss) < table.num_members:
+        about += [
+            f"The figures show {len(table.loss):,} of {table.num_members:,} members: every n-th generation, and each "
+            "that bettered the best."
+        ]
+    return f"<p class='about'>{html.escape(' '.join(about))}</p><div class='tiles'>{cells}</div>"
 
 
-def _log_axis(table: Table, values: np.ndarray) -> str:
-    values = values[np.isfinite(values)]
-    is_wide = values.size and values.min() > 0 and values.max() > 30 * values.min()
-    return "log" if table.objective.direction == "min" and is_wide else "linear"
+def _tile(value: str, name: str, about: str) -> str:
+    value, name, about = html.escape(value), html.escape(name), html.escape(about)
+    return f"<div class='tile'><b>{value}</b><strong>{name}</strong><span>{about}</span></div>"
+
+
+def _devices(config: dict[str, Any]) -> str:
+    return f"{len(config['devices'])} x {config['devices'][0]}, {config['processor']}"
+
+
+def _tiles(table: Table) -> Iterator[tuple[str, str, str]]:
+    """The page's first figures: each with its name, and what it is."""
+    name, result = table.objective.name, table.result
+    believed = result["best_value"] if result else _last(table.believed)
+    whose = "the winner" if result else "the best so far; the run did not end"
+    if table.is_noisy:
+        yield show(believed), f"{name}, believed", f"of {whose}: what the search makes of all it has seen"
+        yield show(_last(table.least)), f"{name}, luckiest", f"the best of {table.num_members:,} members, luck included"
+    else:
+        yield show(believed), f"{name}, best seen", f"of {whose}; it was chosen for it"
+    for metric, values in _fresh(table).items():
+        num = len(values)
+        spread = f"± {_deviation(values)} (standard deviation); " if num > 1 else ""
+        about = f"{spread}of the winner, {f'mean of {num} fresh seeds' if num > 1 else '1 fresh seed'}"
+        yield show(float(np.mean(values))), f"{metric.replace('_', ' ')}, fresh", about
+    first = table.columns["value"][table.generations[0]]
+    if np.isfinite(first).any():
+        yield show(float(np.median(first[np.isfinite(first)]))), f"{name}, at first", "median of the first generation"
+    yield f"{table.num_members:,}", "members trained", f"of which {_num_failed(table):,} failed"
+
+
+def _last(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if finite.size else math.nan
+
+
+def _fresh(table: Table) -> dict[str, np.ndarray]:
+    """The winner's value under fresh seeds, and its figures on test data."""
+    found = {k: np.asarray(v, float) for k, v in table.result.get("fresh", {}).items() if np.ndim(v) == 1}
+    return {k: v for k, v in found.items() if k == table.objective.name or k.startswith("test_")}
+
+
+def _deviation(values: np.ndarray) -> str:
+    return f"{float(np.std(values, ddof=1)):.2g}"
+
+
+def _num_failed(table: Table) -> int:
+    """Of all members, those that the table left out too."""
+    told = {e["generation"]: e["failed"] for e in table.events if e["event"] == "generation"}
+    untold = ~np.isin(table.columns["generation"], list(told)) & ~np.isfinite(table.loss)
+    return sum(told.values()) + int(untold.sum())
+
+
+# --- the sections ---
 
 
 def _progress(table: Table) -> Iterator[Section]:
-    x, groups = _by_generation(table)
-    value, sign = table.columns["value"].astype(float), table.objective.sign
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a generation without a finite value is a gap
-        quartiles = np.array(
-            [np.nanpercentile(np.where(np.isfinite(value[g]), value[g], np.nan), [25, 50, 75]) for g in groups]
+    text = "The best value so far, and the middle half of each generation."
+    if table.is_noisy:
+        text = (
+            "The thick line is the value that the search believed of its best setting after each generation. It may "
+            "get worse: what a lucky evaluation promised, later ones correct. The dotted line is the luckiest member "
+            "so far."
         )
-    best = sign * np.minimum.accumulate([_loss(table)[g].min() for g in groups])
-    figure = go.Figure()
-    line = {"x": x, "mode": "lines"}
-    figure.add_scatter(**line, y=quartiles[:, 2], line={"width": 0}, showlegend=False, hoverinfo="skip")
-    figure.add_scatter(
-        **line, y=quartiles[:, 0], line={"width": 0}, fill="tonexty", fillcolor="rgba(0,114,178,0.18)", name="quartiles"
-    )
-    figure.add_scatter(**line, y=quartiles[:, 1], line={"color": _BAND}, name="median of a generation")
-    figure.add_scatter(x=x, y=best, mode="lines+markers", line={"color": _BEST, "width": 3}, name="best so far")
-    figure.update_xaxes(title="generation", dtick=_whole(len(x)))
-    figure.update_yaxes(title=table.objective.name, type=_log_axis(table, np.append(quartiles.ravel(), best)))
-    yield "Progress", "The best value so far, and the middle half of each generation.", [figure]
+    yield "Progress", _paragraph(text), [figures.progress(table)]
 
 
 def _winner(table: Table) -> Iterator[Section]:
     if not table.result:
         return
-    name, columns = table.objective.name, table.columns
-    figure = go.Figure()
-    last = columns["generation"].max()
-    boxes = {
-        "first generation": columns["value"][columns["generation"] == 0],
-        "last generation": columns["value"][columns["generation"] == last],
-        "winner, fresh seeds": np.asarray(table.result["fresh"][name]),
-    }
-    for (label, values), colour in zip(boxes.items(), ("#8a8f98", _BAND, _BEST), strict=True):
-        values = values[np.isfinite(values)]
-        figure.add_box(y=values, name=label, boxpoints="all" if values.size <= 200 else "outliers", marker_color=colour)
-    figure.update_layout(showlegend=False)
-    finite = np.concatenate(list(boxes.values()))
-    figure.update_yaxes(title=name, type=_log_axis(table, finite))
-    rows = "".join(
-        f"<tr><td>{html.escape(k)}</td><td>{html.escape(show(v))}</td></tr>" for k, v in table.result["best"].items()
+    name, believed = table.objective.name, table.result["best_value"]
+    fresh = _fresh(table)[name]
+    seeds = f"{len(fresh)} fresh seed{'s' * (len(fresh) > 1)}"
+    if np.allclose(fresh, believed, rtol=1e-6, atol=0.0):
+        text = f"Its {name} is {show(believed)}, in the search and on {seeds}."
+    else:
+        why = "what the search believes of it" if table.is_noisy else "the best that it observed"
+        text = (
+            f"Its {name} in the search, {show(believed)}, is {why}; it was chosen by that, which tends to flatter it. "
+            f"On {seeds} it has {show(float(np.mean(fresh)))}"
+            f"{f' ± {_deviation(fresh)} (mean ± standard deviation)' if len(fresh) > 1 else ''}."
+        )
+    yield (
+        "The winner",
+        _paragraph(text) + f"<div class='setting'>{_facts(table.result['best'])}</div>",
+        [figures.winner(table)],
     )
-    text = (
-        f"The setting believed best. Its {html.escape(name)} in the search, {show(table.result['best_value'])}, is "
-        f"optimistic, for it was chosen by that; the fresh seeds were not.<table>{rows}</table>"
-    )
-    yield "The winner", text, [figure]
 
 
 def _species(table: Table) -> Iterator[Section]:
-    x, groups = _by_generation(table)
-    species, loss = table.columns["species"], _loss(table)
-    names = [s.name.lower() for s in Species]
-    born = {name: [int((species[g] == name).sum()) for g in groups] for name in names}
-    alive: dict[str, list[int]] = {name: [] for name in names}
-    size, best = max(len(g) for g in groups), np.array([], int)
-    for rows in groups:
-        best = np.concatenate([best, rows])
-        best = best[np.argsort(loss[best], kind="stable")][:size]
-        for name in names:
-            alive[name].append(int((species[best] == name).sum()))
-    figures = []
-    for title, counts in (("Members bred, by species", born), (f"The best {size} so far, by who bred them", alive)):
-        figure = go.Figure()
-        for name in names:
-            if any(counts[name]):
-                figure.add_bar(x=x, y=counts[name], name=name, marker_color=_COLOURS[name])
-        figure.update_layout(barmode="stack", title=title, bargap=0.15)
-        figure.update_xaxes(title="generation", dtick=_whole(len(groups)))
-        figure.update_yaxes(title="members")
-        figures.append(figure)
-    invaders, children = species == "invader", species == "child"
-    text = "Who bred the members, and whose are among the best."
-    if invaders.any() and children.any():
-        share = alive["invader"][-1] / max(1, alive["invader"][-1] + alive["child"][-1])
-        offered = invaders.sum() / (invaders | children).sum()
-        text += (
-            f" Invaders were {100 * offered:.0f} % of what was bred after the first generation and are "
-            f"{100 * share:.0f} % of those of them that survive: the invasion "
-            f"{'pays' if share > offered else 'does not pay'} here."
-        )
-    yield "Where children came from", text, figures
+    text, found = "Who bred the members, and whose are among the best.", invasion(table)
+    if found is not None:
+        share, percent = found.share, f"{100 * found.expected:.0f} %"
+        if not found.num_best:
+            text += " None of the bred members is among the best: nothing can be said of the invasion."
+        else:
+            verdict = "too few to say whether the invasion pays here"
+            if share.low > found.expected:
+                verdict = "the invasion pays here"
+            elif share.high < found.expected:
+                verdict = "the invasion does not pay here"
+            size = max(map(len, table.generations))
+            text += (
+                f" Of the {found.num_best} children and invaders among the best {size}, {_percent(share)} are invaders "
+                "(95 % interval by Wilson). If the children and the invaders of one generation were equally good, "
+                f"it would be {percent}: {verdict}."
+            )
+    yield "Where children came from", _paragraph(text), figures.species(table)
 
 
 def _surrogate(table: Table) -> Iterator[Section]:
-    predicted, value = table.columns["predicted"].astype(float), table.columns["value"].astype(float)
-    known = np.isfinite(predicted) & np.isfinite(value)
-    if known.sum() < 3:
+    found = ranking(table)
+    if found is None:
         return
-    generation = table.columns["generation"]
-    scatter = go.Figure()
-    scatter.add_scatter(
-        x=predicted[known],
-        y=value[known],
-        mode="markers",
-        marker={
-            "color": generation[known] + 1,
-            "colorscale": "Viridis",
-            "size": 7,
-            "symbol": np.where(table.columns["species"][known] == "invader", "triangle-up", "circle"),
-            "opacity": 0.75,
-            "colorbar": {"title": "generation", "thickness": 10, "dtick": _whole(int(generation.max()) + 1)},
-        },
-        showlegend=False,
-    )
-    ends = [min(predicted[known].min(), value[known].min()), max(predicted[known].max(), value[known].max())]
-    scatter.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dot", "color": "#555"}, showlegend=False)
-    scale = _log_axis(table, np.append(predicted[known], value[known]))
-    scatter.update_xaxes(title=f"predicted {table.objective.name}", type=scale)
-    scatter.update_yaxes(title="observed", type=scale)
-    scatter.update_layout(title="Each member that was predicted")
-    numbers = np.unique(generation[known])
-    error = [float(np.median(np.abs(predicted - value)[known & (generation == g)])) for g in numbers]
-    bias = [float(np.median((value - predicted)[known & (generation == g)])) for g in numbers]
-    line = go.Figure()
-    line.add_scatter(
-        x=numbers + 1, y=error, mode="lines+markers", name="median |observed - predicted|", line_color=_BAND
-    )
-    line.add_scatter(x=numbers + 1, y=bias, mode="lines+markers", name="median observed - predicted", line_color=_BEST)
-    line.add_hline(y=0, line={"dash": "dot", "color": "#555"})
-    line.update_xaxes(title="generation", dtick=_whole(int(generation.max()) + 1))
-    line.update_yaxes(title=table.objective.name)
-    line.update_layout(title="Its error by generation")
-    yield (
-        "Is the surrogate right?",
-        "What the surrogate expected of a member, against what training it gave; triangles are invaders.",
-        [scatter, line],
-    )
+    drawn = [figures.predictions(table)]
+    if not len(found.numbers):
+        text = "No generation has three members that were predicted with different values: too few to say."
+    else:
+        drawn.append(figures.rankings(found))
+        text = _verdict(found)
+    yield "Is the surrogate right?", _paragraph(text), drawn
 
 
-def _trials(table: Table) -> optuna.Study | None:
-    """The best, and an even sample of the rest, as a study."""
-    rows = np.flatnonzero(np.isfinite(table.columns["value"]))
-    if len(rows) > _MAX_TRIALS:
-        order = rows[np.argsort(_loss(table)[rows], kind="stable")]
-        rest = np.random.default_rng(0).permutation(order[_MAX_TRIALS // 2 :])[: _MAX_TRIALS // 2]
-        rows = np.sort(np.append(order[: _MAX_TRIALS // 2], rest))
-    if len(rows) < 4:
-        return None
-    columns = {name: column[rows] for name, column in table.columns.items()}
-    return study(table.config["run"], table.space, table.objective, columns)
-
-
-def _importances(trials: optuna.Study) -> dict[str, dict[str, float]]:
-    found = {}
-    for label, make in (("PED-ANOVA", PedAnovaImportanceEvaluator), ("fANOVA", _fanova)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                found[label] = get_param_importances(trials, evaluator=make())
-            except (ImportError, RuntimeError, ValueError):  # fANOVA without scikit-learn; values that are all equal
-                continue
-    return found
-
-
-def _fanova() -> FanovaImportanceEvaluator:
-    return FanovaImportanceEvaluator(seed=0)
-
-
-def _importance(table: Table) -> Iterator[Section]:
-    trials = _trials(table)
-    found = _importances(trials) if trials is not None and table.space.size > 1 else {}
-    if not found:
-        return
-    order = sorted(table.space.names, key=lambda name: next(iter(found.values())).get(name, 0.0))
-    figure = go.Figure()
-    for (label, shares), colour in zip(found.items(), (_BEST, _BAND), strict=False):
-        figure.add_bar(
-            y=[name.replace("_", " ") for name in order],
-            x=[shares.get(name, 0.0) for name in order],
-            orientation="h",
-            name=label,
-            marker_color=colour,
-        )
-    figure.update_layout(barmode="group", height=max(300, 60 + 34 * len(order)), margin_l=130)
-    figure.update_xaxes(title="share of the importance")
+def _verdict(found: Ranking) -> str:
+    pooled, num = found.pooled, len(found.numbers)
+    of = f"{found.num_members} members of {num} generation{'s' * (num > 1)}"
+    if math.isnan(pooled.estimate):
+        return f"{of} were predicted: too few to say."
+    if pooled.low > 0:
+        strength = "well" if pooled.estimate >= 0.7 else "in part" if pooled.estimate >= 0.4 else "a little"
+        verdict = f"it tells the better members of a generation from the worse {strength}"
+    elif pooled.high < 0:
+        verdict = "it puts the worse members of a generation before the better"
+    else:
+        verdict = "it was not seen to tell the better members of a generation from the worse"
     text = (
-        "How much each hyperparameter matters: PED-ANOVA asks what sets the best members apart, fANOVA what explains "
-        "the value over the whole space. Both by Optuna, of members that an evolution chose and did not sample evenly."
+        f"Within a generation the predicted and the observed order have a rank correlation of {pooled.estimate:.2f} "
+        f"[{pooled.low:.2f}, {pooled.high:.2f}] (Spearman, mean of {of}, 95 % interval): {verdict}. Its members were "
+        f"all chosen to be good, which makes that hard; over all generations together it is {found.overall:.2f}."
     )
-    yield "Which hyperparameters matter", text, [figure]
+    if math.isnan(found.ceiling):
+        return text + " Each member was trained once: how much of the rest is noise was not measured."
+    if found.ceiling > 0.995:
+        return text + " The replicates of a member agree: noise explains none of the rest."
+    reaches = ", which the interval reaches" if pooled.high >= found.ceiling else ""
+    return text + (
+        " With the noise that the replicates show, a surrogate that knew the true value of every member would have "
+        f"about {found.ceiling:.2f}{reaches}."
+    )
 
 
 def _hyperparameters(table: Table) -> Iterator[Section]:
-    trials = _trials(table)
-    if trials is None:
+    rows = sample(table)
+    if not len(rows):
         return
-    shares = next(iter(_importances(trials).values()), {}) if table.space.size > 1 else {}
-    names = sorted(table.space.names, key=lambda name: -shares.get(name, 0.0))
-    label = table.objective.name
-
-    def draw(plot: Callable[..., go.Figure], params: list[str]) -> go.Figure:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            figure = plot(trials, params=params, target_name=label)
-        figure.update_layout(title=None, coloraxis_colorbar_thickness=10)
-        logs = [d for name, d in table.space.items if name in params and isinstance(d, LogUniform | LogInteger)]
-        if all(d.high >= 100 * d.low for d in logs):
-            for update in (figure.update_xaxes, figure.update_yaxes):
-                update(dtick=1, tickangle=0, selector={"type": "log"})  # decades: more do not fit a telephone
-        return figure
-
-    slices = []
-    for name in names:
-        figure = draw(plot_slice, [name])
-        # The first members are almost white: a line keeps them visible.
-        figure.update_traces(marker={"size": 6, "line_width": 0.5, "line_color": _BAND, "showscale": False})
-        figure.update_yaxes(type=_log_axis(table, table.columns["value"]))
-        figure.update_layout(height=300)
-        slices.append(figure)
-    yield "Each hyperparameter", "Every member by one of its hyperparameters; darker is later.", slices
+    names = list(table.space.names)
+    found = importances(table, rows)
     if len(names) > 1:
-        pairs = [(a, b) for i, b in enumerate(names) for a in names[:i]][:_MAX_PAIRS]
-        contours = [draw(plot_contour, [a, b]) for a, b in pairs]
-        for figure in contours:
-            figure.update_layout(height=400)
-            figure.update_traces(colorbar_thickness=10, selector={"type": "contour"})
-        more = " The pairs of the most important ones." if table.space.size > 3 else ""
-        yield (
-            "Pairs of hyperparameters",
-            f"The value interpolated between the members, which are the points.{more}",
-            contours,
-        )
-        figure = draw(plot_parallel_coordinate, names[:8])
-        figure.update_layout(height=420, margin_b=30)
-        yield "Parallel coordinates", "A line is a member; drag along an axis to pick some.", [figure]
+        title = "Which hyperparameters matter"
+        if found is None:
+            num = int(np.isfinite(table.loss).sum())
+            why = f"{num} members have a value: too few to say ({MIN_IMPORTANCE} are needed)."
+            equal = "The members' values are too equal to choose the best tenth."
+            yield title, _paragraph(why if num < MIN_IMPORTANCE else equal), []
+        else:
+            names.sort(key=lambda name: -found.shares[name])
+            yield title, _paragraph(_importance(names, found)), [figures.importance(found)]
+    part = ""
+    if len(rows) < table.num_members - _num_failed(table):
+        part = f" Drawn are {len(rows):,}: the best {len(rows) // 2:,}, and an even sample of the others."
+    text = f"Every member by one of its hyperparameters, over the whole range searched; darker is later.{part}"
+    yield "Each hyperparameter", _paragraph(text), figures.slices(table, names, rows)
+    if len(names) > 1:
+        pairs = [(a, b) for i, b in enumerate(names) for a in names[:i]]
+        which = " The pairs of the first hyperparameters above." if len(pairs) > _MAX_PAIRS else ""
+        text = f"Every member by two of its hyperparameters; darker is better, the worst tenth has one colour.{which}"
+        yield "Pairs of hyperparameters", _paragraph(text), figures.pairs(table, pairs[:_MAX_PAIRS], rows)
+        text = "A line is a member, across its value and its hyperparameters; darker is better."
+        yield "Parallel coordinates", _paragraph(text), [figures.parallel(table, names[:_MAX_AXES], rows)]
+
+
+def _importance(names: list[str], found: Importances) -> str:
+    above = [name for name in names if found.shares[name] > found.by_chance[name]]
+    told = "no hyperparameter stands out"
+    if len(above) > 3:
+        told = f"{len(above)} of {len(names)} hyperparameters stand out"
+    elif above:
+        told = f"{', '.join(name.replace('_', ' ') for name in above)} stand{'s' * (len(above) == 1)} out"
+    return (
+        "How far the best tenth of the members lie otherwise than all of them (PED-ANOVA), and how far a tenth chosen "
+        f"at random does: {told} from chance. The search chose the members: a hyperparameter on which it settled "
+        "early sets none of them apart."
+    )
 
 
 def _curves(table: Table) -> Iterator[Section]:
-    curves = {name: column for name, column in table.columns.items() if column.ndim == 2 and column.shape[1] > 1}
-    figures = []
-    best = table.best_row
-    first = table.columns["generation"] == 0
-    for name, curve in curves.items():
-        figure = go.Figure()
-        x = np.arange(1, curve.shape[1] + 1) / curve.shape[1] * 100
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            whole = np.where(np.isfinite(curve), curve, np.nan)
-            for rows, label, colour, fill in (
-                (first, "first generation", "#8a8f98", "rgba(138,143,152,0.2)"),
-                (~first, "later members", _BAND, "rgba(0,114,178,0.18)"),
-            ):
-                if not rows.any():
-                    continue
-                low, middle, high = np.nanpercentile(whole[rows], [25, 50, 75], axis=0)
-                figure.add_scatter(x=x, y=high, mode="lines", line_width=0, showlegend=False, hoverinfo="skip")
-                figure.add_scatter(
-                    x=x,
-                    y=low,
-                    mode="lines",
-                    line_width=0,
-                    fill="tonexty",
-                    fillcolor=fill,
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-                figure.add_scatter(x=x, y=middle, mode="lines", line={"color": colour}, name=f"{label}, median")
-        figure.add_scatter(x=x, y=curve[best], mode="lines", line={"color": _BEST, "width": 3}, name="winner")
-        figure.update_layout(title=name.replace("_", " "))
-        figure.update_xaxes(title="training done, %")
-        figures.append(figure)
-    if figures:
-        yield "Learning curves", "The winner against the others; bands are the middle half.", figures
+    if drawn := figures.curves(table):
+        whose = "winner" if table.result else "best member"
+        yield "Learning curves", _paragraph(f"The {whose} against the others; bands are the middle half."), drawn
 
 
 def _time(table: Table) -> Iterator[Section]:
     timed = [e for e in table.events if e["event"] == "generation"]
-    size = table.config["options"]["pop"]
-    x = np.array([e["generation"] + 1 for e in timed])
+    if not timed:
+        return
     seconds = np.maximum(1e-9, [e["seconds"] - e["compile_seconds"] for e in timed])
-    rate = go.Figure()
-    rate.add_scatter(x=x, y=size / seconds, mode="lines+markers", line_color=_BAND, showlegend=False)
-    rate.update_xaxes(title="generation", dtick=_whole(len(x)))
-    rate.update_yaxes(title="members per second", rangemode="tozero")
-    rate.update_layout(title="Throughput")
-    parts = dict(table.result.get("seconds", {})) or {
-        "compile": sum(e["compile_seconds"] for e in timed),
-        "generations": float(seconds.sum()),
+    rate = figures.throughput(np.array([e["generation"] for e in timed]), table.config["options"]["pop"] / seconds)
+    parts = dict(table.result.get("seconds", {}))
+    last = "what the last start of the run spent" if parts else "what the generations took"
+    parts = parts or {"compile": sum(e["compile_seconds"] for e in timed), "generations": float(seconds.sum())}
+    text = f"Members trained per second, compiling left out, and {last}."
+    yield "Time", _paragraph(text), [rate, figures.time_parts(parts)]
+
+
+def _how(table: Table) -> Iterator[Section]:
+    config, objective = table.config, table.objective
+    run = {"run": config["run"], "started": config["created"], "command": shlex.join(config["command"])}
+    for i, resumed in enumerate(config.get("resumed", []), 1):
+        run[f"resumed ({i})"] = f"{resumed['time']}: {shlex.join(resumed['command'])}"
+    run["objective"] = f"{objective.direction}imise the {objective.name}"
+    options = {k: v for k, v in table.options.items() if k not in OUTSIDE and v is not None}
+    machine = {k: config[k] for k in ("processor", "cores", "platform", "python", "git_commit") if config.get(k)}
+    machine |= {"devices": ", ".join(config["devices"]), **config["versions"]}
+    groups = {
+        "Run": run,
+        "Options": {name.replace("_", " "): value for name, value in options.items()},
+        "Searched": {name: repr(dimension) for name, dimension in table.space.items},
+        "Held fixed": config.get("constants", {}),
+        "Data": {k: v for k, v in config["data"].items() if not isinstance(v, dict)},
+        "Machine and versions": machine,
     }
-    share = go.Figure()
-    share.add_bar(x=list(parts.values()), y=list(parts), orientation="h", marker_color=_BAND, showlegend=False)
-    share.update_xaxes(title="seconds")
-    share.update_yaxes(autorange="reversed")
-    share.update_layout(title="Where the time went", margin_l=140)
-    yield (
-        "Time",
-        "Members trained per second, compiling left out, and what the last start of the run spent.",
-        [rate, share],
-    )
+    tables = "".join(f"<div><h3>{title}</h3>{_facts(facts)}</div>" for title, facts in groups.items() if facts)
+    yield "How it was run", f"<div class='facts'>{tables}</div>", []
 
 
 _STYLE = """
@@ -431,20 +330,32 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #f3f5f9; color: #1d2433; font: 15px/1.5 system-ui, -apple-system, sans-serif; }
 main { max-width: 1180px; margin: 0 auto; padding: 24px 16px 48px; }
-h1 { font-size: 26px; line-height: 1.25; margin: 8px 0 4px; }
+h1 { font-size: 26px; line-height: 1.25; margin: 8px 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 0 0 4px; }
-p { margin: 0 0 10px; color: #4a5365; }
-.about { overflow-wrap: anywhere; font-size: 13px; }
+h3 { font-size: 14px; margin: 8px 0 0; }
+.facts h3 { margin: 0; }
+p { margin: 0 0 10px; color: #4a5365; overflow-wrap: anywhere; }
+.about { font-size: 13px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
-.tile { background: white; border-radius: 10px; padding: 14px 16px; box-shadow: 0 1px 3px #0001; }
-.tile b { display: block; font-size: 21px; color: #0b4f7d; }
-.tile span { font-size: 12.5px; color: #5a6375; }
+.tile { background: white; border-radius: 10px; padding: 12px; box-shadow: 0 1px 3px #0001; }
+.tile b { display: block; font-size: 20px; color: #0b4f7d; }
+.tile strong { display: block; font-size: 12.5px; font-weight: 600; }
+.tile span { display: block; font-size: 12.5px; line-height: 1.35; color: #5a6375; }
+.tile b, .tile strong, .tile span { overflow-wrap: anywhere; }
 section { background: white; border-radius: 10px; padding: 18px; margin: 16px 0; box-shadow: 0 1px 3px #0001; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 12px; }
-.figure { min-width: 0; overflow: hidden; }
+.figure { min-width: 0; overflow-x: auto; overflow-y: hidden; }
 table { border-collapse: collapse; margin-top: 8px; font-size: 14px; color: #1d2433; }
-td { padding: 3px 18px 3px 0; border-bottom: 1px solid #e6e9ef; }
-td + td { font-variant-numeric: tabular-nums; font-weight: 600; }
+td { padding: 3px 18px 3px 0; border-bottom: 1px solid #e6e9ef; overflow-wrap: anywhere; vertical-align: top; }
+.setting tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 0 28px; }
+.setting tr { display: flex; justify-content: space-between; border-bottom: 1px solid #e6e9ef; }
+.setting td { border: 0; }
+.setting table { width: 100%; }
+.facts { columns: 3 300px; column-gap: 28px; }
+.facts div { break-inside: avoid; padding-bottom: 16px; }
+.facts table { margin-top: 2px; font-size: 13px; width: 100%; }
+.facts td { font-weight: normal; }
+.facts td:first-child { width: 42%; color: #5a6375; }
 """
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -480,7 +391,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         write_outputs(Path(given[0]))
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        # Of ours the reason names the file, of Python's the whole does.
+        message = str(error.strerror if isinstance(error, OSError) and error.filename is None else error)
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     print(Path(given[0]) / "report.html")
     return 0
