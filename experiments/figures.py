@@ -10,11 +10,20 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.colors import sample_colorscale
 
-from experiments.findings import Importances, Ranking, best_so_far, log_ticks, quartiles, shortened, spans_decades
+from experiments.findings import (
+    Importances,
+    Ranking,
+    best_so_far,
+    choice_places,
+    log_ticks,
+    quartiles,
+    shortened,
+    spans_decades,
+)
 from experiments.screen import show
 from experiments.table import Table
 from jaxga.base import Species
-from jaxga.space import Categorical, Dimension, LogInteger, LogUniform
+from jaxga.space import Categorical, Dimension, Integer, LogInteger, LogUniform
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _SPECIES = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}
@@ -105,7 +114,9 @@ def _gene_axis(update: Callable[..., Any], name: str, dimension: Dimension) -> N
         update(title=_name(name), type="log", range=[span[0] - margin, span[1] + margin], **ticks)
     else:
         margin = 0.03 * (dimension.high - dimension.low)
-        update(title=_name(name), range=[dimension.low - margin, dimension.high + margin], exponentformat="power")
+        whole = {"dtick": 1} if isinstance(dimension, Integer) and dimension.num_levels <= 12 else {}
+        span = [dimension.low - margin, dimension.high + margin]
+        update(title=_name(name), range=span, exponentformat="power", **whole)
 
 
 def _positions(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
@@ -113,7 +124,7 @@ def _positions(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
     dimension, column = dict(table.space.items)[name], table.columns[name][rows]
     if not isinstance(dimension, Categorical):
         return _numbers(column)
-    places = np.array([dimension.encode(value) * dimension.num_levels - 0.5 for value in column])
+    places = choice_places(column, dimension)
     return _numbers(places + np.random.default_rng(0).uniform(-0.25, 0.25, len(places)))
 
 
@@ -233,10 +244,10 @@ def rankings(found: Ranking) -> go.Figure:
             y=found.ceiling,
             line={"dash": "dash", "color": _BEST},
             annotation={"text": "about the most that noise allows", "font": {"color": _BEST}},
-            annotation_position="bottom right",
+            annotation_position="top left",
         )
     _generations(figure, found.numbers)
-    figure.update_yaxes(title="Spearman", range=[min(-0.1, found.correlations.min() - 0.1), 1.05])
+    figure.update_yaxes(title="Spearman", range=[min(-0.1, found.correlations.min() - 0.1), 1.15])
     return figure
 
 
@@ -251,7 +262,7 @@ def importance(found: Importances) -> go.Figure:
     mark = {"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": _BEST}}
     chance, label = [found.by_chance[n] for n in names], "chance: 95 of 100 random tenths have less"
     figure.add_scatter(y=places, x=chance, mode="markers", marker=mark, name=label)
-    figure.update_xaxes(title="share of the importance", rangemode="tozero")
+    figure.update_xaxes(title="share", rangemode="tozero")
     figure.update_yaxes(tickvals=places, ticktext=[_name(name) for name in names])
     return figure
 

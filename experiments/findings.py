@@ -38,15 +38,21 @@ def spans_decades(values: np.ndarray, direction: str = "max") -> bool:
     return bool(values.size) and values.min() > 0 and values.max() > (10 if direction == "min" else 100) * values.min()
 
 
-def log_ticks(values: np.ndarray) -> tuple[list[float], list[str]]:
-    """Ticks between the least and the greatest value and their texts: 1, 2, 5 of each decade; of many powers of ten."""
+def log_ticks(values: np.ndarray, most: int = 8) -> tuple[list[float], list[str]]:
+    """At most so many ticks between the least and the greatest value, and their texts.
+
+    1, 2 and 5 of each decade where that is few enough, else each decade, or every second, and so on.
+    """
     finite = values[np.isfinite(values)].astype(float)
     low, high = float(finite.min()), float(finite.max())
-    first, last, width = math.floor(math.log10(low)), math.ceil(math.log10(high)), math.log10(high / low)
-    mantissas, step = ((1, 2, 5), 1) if width < 2.4 else ((1,), math.ceil(width / 8))
-    ticks = [(mantissa, decade) for decade in range(first, last + 1, step) for mantissa in mantissas]
-    # What float32 takes from a bound does not take its tick.
-    ticks = [(m, d) for m, d in ticks if low * (1 - 1e-5) <= m * 10.0**d <= high * (1 + 1e-5)]
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    ticks: list[tuple[int, int]] = []
+    for mantissas, step in [((1, 2, 5), 1), *(((1,), step) for step in range(1, last - first + 1))]:
+        ticks = [(m, decade) for decade in range(first, last + 1, step) for m in mantissas]
+        # What float32 takes from a bound does not take its tick.
+        ticks = [(m, d) for m, d in ticks if low * (1 - 1e-5) <= m * 10.0**d <= high * (1 + 1e-5)]
+        if len(ticks) <= most:
+            break
     if len(ticks) < 2:
         return [low, high], [f"{low:.4g}", f"{high:.4g}"]
     return [m * 10.0**d for m, d in ticks], [_power(m, d) for m, d in ticks]
@@ -71,6 +77,14 @@ def quartiles(values: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
     """f64[3, G], quartiles of the finite values of each group of rows, NaN where it has none."""
     finite = [values[rows][np.isfinite(values[rows])].astype(float) for rows in groups]
     return np.array([np.percentile(v, [25, 50, 75]) if v.size else [math.nan] * 3 for v in finite]).T
+
+
+def choice_places(column: np.ndarray, dimension: Categorical) -> np.ndarray:
+    """i64[N], the place of each value among the choices; a column of words and others has words alone."""
+    if dimension.is_numeric:
+        return np.array([round(dimension.encode(value) * dimension.num_levels - 0.5) for value in column.tolist()])
+    place = {str(choice): i for i, choice in enumerate(dimension.choices)}
+    return np.array([place[str(value)] for value in column.tolist()])
 
 
 # --- species ---
@@ -276,7 +290,7 @@ def _divergences(column: np.ndarray, dimension: Dimension, chosen: np.ndarray) -
     low, a single member would decide. A categorical dimension has a cell a choice.
     """
     if isinstance(dimension, Categorical):
-        column = np.array([dimension.encode(choice) for choice in column])
+        column = choice_places(column, dimension)
     cuts = np.unique(column)
     if len(cuts) > _NUM_CELLS and not isinstance(dimension, Categorical):
         cuts = np.unique(np.quantile(column, np.linspace(0, 1, _NUM_CELLS + 1)[:-1], method="higher"))

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from experiments.draft import draft
-from experiments.findings import log_ticks, quartiles, shortened, spans_decades
+from experiments.findings import choice_places, log_ticks, quartiles, shortened, spans_decades
 from jaxga.base import Objective, Species
-from jaxga.space import Categorical, LogInteger, LogUniform, SearchSpace
+from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace
 
 if TYPE_CHECKING:
     from experiments.table import Table  # which needs pyarrow
@@ -95,11 +95,11 @@ def search_space(path: Path, columns: Columns, space: SearchSpace, objective: Ob
             grid = figure.subplots(num_rows, num_columns, squeeze=False)
             for axes, name in zip(grid.flat, space.names, strict=False):
                 _scatter(axes, columns, _positions(columns, space, name), value, best)
-                _label(axes, space, name, "x")
+                _label(axes, space, name, "x", most=4)
                 if spans_decades(value, objective.direction):
                     _log_axis(axes, "y", value)
             for axes in grid[:, 0]:
-                axes.set_ylabel(_text(objective.name))
+                axes.set_ylabel(_text(objective.name, 24))
             for axes in grid.flat[space.size :]:
                 axes.set_axis_off()
             entries: dict[str, Any] = {}
@@ -147,23 +147,25 @@ def _scatter(axes: Axes, columns: Columns, x: np.ndarray, y: np.ndarray, best: i
 def _positions(columns: Columns, space: SearchSpace, name: str) -> np.ndarray:
     dimension = dict(space.items)[name]
     if isinstance(dimension, Categorical):
-        return np.array([dimension.encode(value) * dimension.num_levels - 0.5 for value in columns[name]])
+        return choice_places(columns[name], dimension)
     return columns[name].astype(float)
 
 
-def _label(axes: Axes, space: SearchSpace, name: str, which: str) -> None:
+def _label(axes: Axes, space: SearchSpace, name: str, which: str, most: int = 8) -> None:
     dimension: Any = dict(space.items)[name]
     axis = getattr(axes, f"{which}axis")
     axis.set_label_text(_text(name.replace("_", " ")))
     if isinstance(dimension, Categorical):
         axis.set_ticks(range(dimension.num_levels), [_text(str(choice), 14) for choice in dimension.choices])
     elif isinstance(dimension, LogUniform | LogInteger):
-        _log_axis(axes, which, np.array([dimension.low, dimension.high]))
+        _log_axis(axes, which, np.array([dimension.low, dimension.high]), most)
+    elif isinstance(dimension, Integer):
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
+def _log_axis(axes: Axes, which: str, values: np.ndarray, most: int = 8) -> None:
     """Plain text for ticks: matplotlib's formulas take half the time of a figure."""
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
-    axis.set_ticks(*log_ticks(values))
+    axis.set_ticks(*log_ticks(values, most))
     axis.set_minor_locator(NullLocator())

@@ -114,7 +114,8 @@ def _tiles(table: Table) -> Iterator[tuple[str, str, str]]:
         num = len(values)
         spread = f"± {_deviation(values)} (standard deviation); " if num > 1 else ""
         about = f"{spread}of the winner, {f'mean of {num} fresh seeds' if num > 1 else '1 fresh seed'}"
-        yield show(float(np.mean(values))), f"{metric.replace('_', ' ')}, fresh", about
+        label = name if metric == name else metric.replace("_", " ")
+        yield show(float(np.mean(values))), f"{label}, fresh", about
     first = table.columns["value"][table.generations[0]]
     if np.isfinite(first).any():
         yield show(float(np.median(first[np.isfinite(first)]))), f"{name}, at first", "median of the first generation"
@@ -233,7 +234,7 @@ def _verdict(found: Ranking) -> str:
     if math.isnan(found.ceiling):
         return text + " Each member was trained once: how much of the rest is noise was not measured."
     if found.ceiling > 0.995:
-        return text + " The replicates of a member agree: noise explains none of the rest."
+        return text + " The replicates of a member differ too little for noise to explain the rest."
     reaches = ", which the interval reaches" if pooled.high >= found.ceiling else ""
     return text + (
         " With the noise that the replicates show, a surrogate that knew the true value of every member would have "
@@ -350,6 +351,7 @@ td { padding: 3px 18px 3px 0; border-bottom: 1px solid #e6e9ef; overflow-wrap: a
 .setting tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 0 28px; }
 .setting tr { display: flex; justify-content: space-between; border-bottom: 1px solid #e6e9ef; }
 .setting td { border: 0; }
+.setting td + td { flex: none; max-width: 60%; padding-right: 0; }
 .setting table { width: 100%; }
 .facts { columns: 3 300px; column-gap: 28px; }
 .facts div { break-inside: avoid; padding-bottom: 16px; }
