@@ -154,7 +154,7 @@ class Ranking(NamedTuple):
     Attributes:
         numbers: i64[G], the generations that can be judged, from 0.
         correlations: f64[G].
-        pooled: their mean, weighted by their sizes less one, with Fisher's interval; NaN where there are too few.
+        pooled: their mean, weighted by their sizes less one; NaN where there are too few.
         num_members: in these generations.
         overall: the correlation over all of them together.
         ceiling: about the most that the noise between replicates leaves to a perfect surrogate (1 where they
@@ -189,7 +189,7 @@ def ranking(table: "Table") -> Ranking | None:
     weights = np.array(sizes) - 1
     pooled, ceiling = Interval(math.nan, math.nan, math.nan), math.nan
     if weights.sum() > 5:
-        pooled = _fisher(float(np.average(correlations, weights=weights)), int(weights.sum()) + 1)
+        pooled = _pooled(np.array(correlations), weights)
         if table.columns["replicates"].max() > 1:
             ceiling = float(np.average(ceilings, weights=weights))
     return Ranking(
@@ -216,11 +216,19 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
-def _fisher(correlation: float, num: int) -> Interval:
-    """Interval of a rank correlation by Fisher's z, with the variance of Bonett and Wright (2000)."""
-    z = math.atanh(max(-0.999999, min(0.999999, correlation)))
-    half = _Z * math.sqrt((1 + correlation**2 / 2) / (num - 3))
-    return Interval(correlation, math.tanh(z - half), math.tanh(z + half))
+def _pooled(correlations: np.ndarray, weights: np.ndarray) -> Interval:
+    """Mean of rank correlations and its interval by Fisher's z; each weighs as many as its pairs less one.
+
+    The variance is that of Bonett and Wright (2000), or of the mean over the generations where they differ by more.
+    """
+    total = weights.sum()
+    mean = float(np.average(correlations, weights=weights))
+    deviations = weights * (correlations - mean) / total
+    mean = max(-0.999999, min(0.999999, mean))
+    within = (1 + mean**2 / 2) / (total - 2)
+    between = (deviations**2).sum() / (1 - mean**2) ** 2
+    z, half = math.atanh(mean), _Z * math.sqrt(max(within, between))
+    return Interval(mean, math.tanh(z - half), math.tanh(z + half))
 
 
 def _ceiling(value: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> float:

@@ -228,8 +228,9 @@ def _verdict(found: Ranking) -> str:
         verdict = "it was not seen to tell the better members of a generation from the worse"
     text = (
         f"Within a generation the predicted and the observed order have a rank correlation of {pooled.estimate:.2f} "
-        f"[{pooled.low:.2f}, {pooled.high:.2f}] (Spearman, mean of {of}, 95 % interval): {verdict}. Its members were "
-        f"all chosen to be good, which makes that hard; over all generations together it is {found.overall:.2f}."
+        f"[{pooled.low:.2f}, {pooled.high:.2f}] (Spearman, mean of {of} and its 95 % interval; in one generation from "
+        f"{found.correlations.min():.2f} to {found.correlations.max():.2f}): {verdict}. Its members were all chosen to "
+        f"be good, which makes that hard; over all generations together it is {found.overall:.2f}."
     )
     if math.isnan(found.ceiling):
         return text + " Each member was trained once: how much of the rest is noise was not measured."

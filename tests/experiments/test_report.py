@@ -251,6 +251,22 @@ def test_a_trend_over_the_generations_is_not_taken_for_a_good_order(tmp_path):
     assert "it was not seen to tell" in says(path)
 
 
+def test_generations_that_contradict_each_other_make_the_interval_wide(tmp_path):
+    path = write_run(tmp_path, pop=40, generations=7, predicted=lambda rng, g, v: -v if g % 3 == 0 else v)
+    found = findings.ranking(read_table(path))
+    assert found.correlations.tolist() == pytest.approx([1, 1, -1, 1, 1, -1])
+    assert found.pooled.estimate == pytest.approx(1 / 3)
+    assert found.pooled.low < 0
+    assert "in one generation from -1.00 to 1.00): it was not seen to tell" in says(path)
+
+
+def test_the_interval_of_one_generation_is_bonett_and_wrights(tmp_path):
+    found = findings.ranking(read_table(write_run(tmp_path, pop=30, generations=2, predicted=lambda rng, g, v: v**2)))
+    assert found.pooled.estimate == pytest.approx(1, abs=1e-5)
+    half = 1.959964 * np.sqrt(1.5 / 27)
+    assert found.pooled.low == pytest.approx(np.tanh(np.arctanh(0.999999) - half))
+
+
 def test_rank_correlation_is_scipys_with_ties():
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(0)
