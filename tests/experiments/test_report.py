@@ -186,6 +186,7 @@ def mixed(num_invaders, num_children):
     ("good", "verdict"),
     [
         (2, "too few to say whether the invasion pays here"),
+        (6, "too few to say whether the invasion pays here"),
         (14, "the invasion pays here"),
         (0, "the invasion does not pay here"),
     ],
@@ -369,7 +370,9 @@ def test_without_noise_there_is_one_best(tmp_path):
 
 
 def test_members_that_failed_are_counted(tmp_path):
-    assert "32 members trained of which 8 failed" in says(write_run(tmp_path, **MATRIX["a generation that failed"]))
+    text = says(write_run(tmp_path, **MATRIX["a generation that failed"]))
+    assert "32 members trained of which 8 failed" in text
+    assert "best seen of the winner" in text  # and no noise is taken for that
 
 
 # --- axes ---
@@ -384,6 +387,7 @@ def test_members_that_failed_are_counted(tmp_path):
         ("min", [-1.0, 0.5, 1000.0], None),
         ("max", [1.0, 50.0, 1000.0], "log"),
         ("max", [0.1, 0.5, 0.99], None),
+        ("max", [9.0, 200.0, 500.0], None),
         ("max", [-500.0, -80.0, -1.0], None),
     ],
 )
@@ -445,6 +449,17 @@ def test_a_name_is_text_and_no_formula(tmp_path, monkeypatch):
         shown = [text._preprocess_math(text.get_text()) for text in texts]
         assert all(not is_formula for _, is_formula in shown)
         assert {text for text, _ in shown} >= set(labels)
+
+
+def test_a_name_is_no_tag_in_a_figure(tmp_path):
+    space = {"<b>x</b>": Uniform(0.0, 1.0), "<a>y": Categorical(("<b>c</b>", "d"))}
+    table = read_table(write_run(tmp_path, space=space, objective=("<i>v", "min")))
+    rows = findings.sample(table)
+    first, second = figures.slices(table, table.space.names, rows)
+    parallel = figures.parallel(table, table.space.names, rows).layout
+    assert first.layout.xaxis.title.text == parallel.xaxis.ticktext[1] == "&lt;b&gt;x&lt;/b&gt;"
+    assert first.layout.yaxis.title.text == parallel.xaxis.ticktext[0] == "&lt;i&gt;v"
+    assert second.layout.xaxis.ticktext[0] == "&lt;b&gt;c&lt;/b&gt;"
 
 
 # --- whole or not at all ---
