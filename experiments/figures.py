@@ -1,4 +1,4 @@
-"""The figures of a report, drawn by plotly; each function makes one from numbers that are there already."""
+"""The figures of a report, drawn by plotly."""
 
 import html
 import math
@@ -64,8 +64,8 @@ def as_html(figure: go.Figure) -> str:
         default_height=f"{layout.height}px",
         validate=False,
     )
-    # Narrower, and it is moved sideways.
-    return f"{title}<div style='min-width: {layout.minreducedwidth or 0}px'>{drawn}</div>"
+    # On a screen that is narrower it is moved sideways.
+    return f"{title}<div style='min-width: {layout.meta or 0}px'>{drawn}</div>"
 
 
 def _figure(title: str = "", *, height: int = 340, **layout: Any) -> go.Figure:
@@ -78,15 +78,15 @@ def _name(text: str, width: int = 32) -> str:
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
-    """As few bytes in the page as four or five digits need."""
+    """As in the history, where numbers are float32: half the bytes of a page of float64."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
     return values.astype(np.int32) if np.abs(values).max(initial=0) < 2**31 else values
 
 
 def _generations(figure: go.Figure, numbers: np.ndarray) -> None:
-    # Few generations would get halves between them.
     span = [numbers.min() + 0.5, numbers.max() + 1.5]
+    # Few generations would get halves between them.
     figure.update_xaxes(title="generation", range=span, tickvals=numbers + 1 if len(numbers) <= 12 else None)
 
 
@@ -336,7 +336,7 @@ def parallel(table: Table, names: Sequence[str], rows: np.ndarray) -> go.Figure:
     bins = np.minimum((share * _NUM_COLOURS).astype(int), _NUM_COLOURS - 1)
     shades = sample_colorscale("Viridis", np.linspace(0, 1, _NUM_COLOURS)[:: -1 if scale["reversescale"] else 1])
     order = range(_NUM_COLOURS) if scale["reversescale"] else reversed(range(_NUM_COLOURS))
-    layout: dict[str, Any] = {"minreducedwidth": 90 * len(axes), "margin": {"l": 40, "r": 40, "t": 12, "b": 46}}
+    layout: dict[str, Any] = {"meta": 90 * len(axes), "margin": {"l": 40, "r": 40, "t": 12, "b": 46}}
     figure = _figure(height=400, showlegend=False, **layout)
     for i in order:
         if (bins == i).any():

@@ -227,10 +227,10 @@ def _verdict(found: Ranking) -> str:
     else:
         verdict = "it was not seen to tell the better members of a generation from the worse"
     text = (
-        f"Within a generation the predicted and the observed order have a rank correlation of {pooled.estimate:.2f} "
-        f"[{pooled.low:.2f}, {pooled.high:.2f}] (Spearman, mean of {of} and its 95 % interval; in one generation from "
-        f"{found.correlations.min():.2f} to {found.correlations.max():.2f}): {verdict}. Its members were all chosen to "
-        f"be good, which makes that hard; over all generations together it is {found.overall:.2f}."
+        f"Within a generation the predicted and the observed order have a rank correlation of {pooled.estimate:z.2f} "
+        f"[{pooled.low:z.2f}, {pooled.high:z.2f}] (Spearman, mean of {of} and its 95 % interval; in one generation "
+        f"from {found.correlations.min():z.2f} to {found.correlations.max():z.2f}): {verdict}. Its members were all "
+        f"chosen to be good, which makes that hard; over all generations together it is {found.overall:z.2f}."
     )
     if math.isnan(found.ceiling):
         return text + " Each member was trained once: how much of the rest is noise was not measured."
@@ -239,7 +239,7 @@ def _verdict(found: Ranking) -> str:
     reaches = ", which the interval reaches" if pooled.high >= found.ceiling else ""
     return text + (
         " With the noise that the replicates show, a surrogate that knew the true value of every member would have "
-        f"about {found.ceiling:.2f}{reaches}."
+        f"about {found.ceiling:z.2f}{reaches}."
     )
 
 
