@@ -235,19 +235,17 @@ def _by_generation(number: np.ndarray) -> dict[str, Any]:
 
 def rankings(found: Ranking) -> go.Figure:
     """The rank correlation of predicted and observed by generation."""
-    figure = _figure("Rank correlation within a generation", showlegend=False)
+    figure = _figure("Rank correlation within a generation", showlegend=math.isfinite(found.ceiling))
     x = found.numbers + 1
-    figure.add_scatter(x=x, y=_numbers(found.correlations), mode="lines+markers", line_color=_BAND)
-    figure.add_hline(y=0, line={"dash": "dot", "color": _QUIET})
+    line = {"mode": "lines+markers", "line": {"color": _BAND}}
+    figure.add_scatter(x=x, y=_numbers(found.correlations), **line, name="this surrogate")
     if math.isfinite(found.ceiling):
-        figure.add_hline(
-            y=found.ceiling,
-            line={"dash": "dash", "color": _BEST},
-            annotation={"text": "about the most that noise allows", "font": {"color": _BEST}},
-            annotation_position="top left",
-        )
+        ends, dashed = [x[0] - 0.5, x[-1] + 0.5], {"color": _BEST, "dash": "dash"}
+        name = "one that knew every true value, about"
+        figure.add_scatter(x=ends, y=[found.ceiling] * 2, mode="lines", line=dashed, name=name)
+    figure.add_hline(y=0, line={"dash": "dot", "color": _QUIET})
     _generations(figure, found.numbers)
-    figure.update_yaxes(title="Spearman", range=[min(-0.1, found.correlations.min() - 0.1), 1.15])
+    figure.update_yaxes(title="Spearman", range=[min(-0.1, found.correlations.min() - 0.1), 1.05])
     return figure
 
 
