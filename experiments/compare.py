@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from experiments.comparison.variants import ABLATION, variant_options
 from experiments.start import use_compilation_cache
 from jaxga import ALGORITHMS
 from jaxga.adapters.evosax import is_installed
+from jaxga.distribution import install_hint, installed_versions
 from jaxga.surrogates import SURROGATES
 
 _FOCUS = "invasive_ga"
@@ -115,7 +115,7 @@ def parse_methods(options: Options) -> tuple[list[str], list[str]]:
         if name in PEERS:
             missing = PEERS[name].missing()
             if missing:
-                raise ValueError(f"method {name} needs the package {missing}: pip install 'jaxga[peers]'")
+                raise ValueError(f"method {name} needs the package {missing}: {install_hint('peers')}")
             continue
         if method not in ALGORITHMS:
             raise ValueError(f"methods must be of {', '.join((*ALGORITHMS, *PEERS))}, got {name!r}")
@@ -160,7 +160,7 @@ def _compare(
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "problems": f"{len(problems)}: {_QUICK_PROBLEMS if options.quick else options.problems}",
         "seeds": f"{seeds} of ours, up to {peer_seeds} of each peer",
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **installed_versions(_PACKAGES)},
         "methods": {**{name: _settings(name) for name in ours}, **{name: PEERS[name].settings for name in peers}},
         "failures": [f"{j.method} on {j.problem}, seed {j.seed}: {error}" for j, error in kept.failures.items()],
     }
@@ -197,16 +197,6 @@ def _settings(method: str) -> str:
     """Of one of ours; a number of members as at a population of 16."""
     changed = variant_options(method.partition(":")[2], 16)
     return ", ".join(["population_size=P", *(f"{name}={value}" for name, value in changed.items())])
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _processor() -> str:

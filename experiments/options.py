@@ -17,6 +17,7 @@ from experiments.tracking import TRACKERS
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
+from jaxga.distribution import install_hint
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
@@ -252,7 +253,7 @@ class Options:
             raise ValueError(f"--max-seconds must be above 0, got {self.max_seconds}")
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
-                raise ValueError(f"--{name} needs the package {package}: pip install 'jaxga[{name}]'")
+                raise ValueError(f"--{name} needs the package {package}: {install_hint(name)}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **missing)
         _ = resolved.num_generations

@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from jaxga.distribution import install_hint
+
 
 def write_outputs(path: Path) -> list[str]:
     """Write them all from what the folder of a run has; each whole or not at all.
@@ -13,7 +15,7 @@ def write_outputs(path: Path) -> list[str]:
     Raises ``ValueError`` where nothing was recorded, ``OSError`` naming the file that cannot be written.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        return ["no history.parquet, figures and report: pip install 'jaxga[report]'"]
+        return [f"no history.parquet, figures and report: {install_hint('report')}"]
     from experiments import plots
     from experiments.table import read_table, write_parquet
 
@@ -22,7 +24,7 @@ def write_outputs(path: Path) -> list[str]:
     plots.convergence(path / "convergence", table)
     plots.search_space(path / "search_space", table.columns, table.space, table.objective, table.title, table.best_row)
     if importlib.util.find_spec("plotly") is None:
-        return ["no report: pip install 'jaxga[report]'"]
+        return [f"no report: {install_hint('report')}"]
     from experiments.report import write_report
 
     write_report(path, table)

@@ -5,7 +5,6 @@ import csv
 import dataclasses
 import errno
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
@@ -19,6 +18,7 @@ import jax
 import numpy as np
 
 from jaxga.base import Objective, Species, Task
+from jaxga.distribution import installed_versions
 from jaxga.history import to_columns
 from jaxga.run import Generation
 from jaxga.space import SearchSpace
@@ -28,15 +28,9 @@ _PACKAGES = ("jaxga", "jax", "jaxlib", "flax", "optax", "numpy", "gymnax", "evos
 
 def environment() -> dict[str, Any]:
     """Versions, device and commit: what a figure was measured with."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": installed_versions(_PACKAGES),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": len(_cores()),

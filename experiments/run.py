@@ -27,6 +27,7 @@ from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
 from jaxga import Algorithm, AllMembersFailed, Evaluation, Generation, Task, evolution, run, runtime
 from jaxga.checkpoint import digest
+from jaxga.distribution import install_hint
 from jaxga.evolution import State
 from jaxga.run import as_key, evaluate_fresh
 
@@ -223,7 +224,9 @@ class Writers:
         self.recorder = Recorder(path, config["run"], job.task, options.replicates, job.start, watch)
         stack.callback(self.recorder.close)
         if not self.recorder.has_checkpoints:
-            console.print("no checkpoints: orbax-checkpoint is not installed (pip install 'jaxga[checkpoint]')")
+            console.print(
+                f"no checkpoints: orbax-checkpoint is not installed ({install_hint('checkpoint')})", markup=False
+            )
         done = self.recorder.num_done
         self.recorder.events.add("resume" if options.resume else "start", generation=done)
         progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))

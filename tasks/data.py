@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxga.distribution import install_hint
+
 DATA_DIR_VARIABLE = "JAXGA_DATA_DIR"
 OFFLINE_VARIABLE = "JAXGA_OFFLINE"
 DATASETS = ("mnist", "fashion_mnist")
@@ -211,7 +213,7 @@ def _embedded_digits(reason: str) -> ImageData:
     except ImportError:
         raise ValueError(
             f"dataset mnist: {reason}, and scikit-learn, which carries small digits, is not installed; "
-            "pip install 'jaxga[mnist]' or name a folder with the four IDX files as data_dir"
+            f"{install_hint('mnist')} or name a folder with the four IDX files as data_dir"
         ) from None
     digits: Any = load_digits()
     # Neighbouring rows were written by one hand: shuffle before the split, always the same way.

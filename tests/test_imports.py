@@ -10,13 +10,14 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "space": set(),
     "base": {"space"},
+    "distribution": set(),
     "runtime": set(),
     "precision": set(),
     "checks": {"space"},
     "operators": {"base", "checks", "precision", "space", "operators"},
     "surrogates": {"base", "precision", "space", "surrogates"},
     "algorithms": {"base", "checks", "precision", "space", "operators", "surrogates", "algorithms", "adapters"},
-    "adapters": {"algorithms", "base", "checks", "precision", "space"},
+    "adapters": {"algorithms", "base", "checks", "distribution", "precision", "space"},
     "evaluate": {"base", "space"},
     "evolution": {"base", "evaluate"},
     "history": {"base", "space", "evolution"},
@@ -59,4 +60,4 @@ def test_tasks_import_only_public_names(path):
         top, *rest = name.split(".")
         assert top != "experiments", name
         if top == "jaxga":
-            assert rest[0][0].isupper() or rest[0] in {"base", "space", "single_precision"}, name
+            assert rest[0][0].isupper() or rest[0] in {"base", "distribution", "single_precision", "space"}, name

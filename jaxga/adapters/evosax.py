@@ -22,6 +22,7 @@ from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm, Info, PyTree, Species
 from jaxga.checks import check_number, check_search
+from jaxga.distribution import install_hint
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace, Uniform
 
@@ -238,7 +239,7 @@ def _make(kind: str, space: SearchSpace, population_size: int, std: float = 1.0,
     try:
         import evosax.algorithms as kinds
     except ImportError:
-        raise ImportError(f"evosax's {kind} needs the package evosax: pip install 'jaxga[evosax]'") from None
+        raise ImportError(f"evosax's {kind} needs the package evosax: {install_hint('evosax')}") from None
     check_search(space, population_size, 4)
     check_number("the standard deviation", std, 0, above=True)
     return getattr(kinds, kind)(population_size, jnp.zeros(space.size), **options)

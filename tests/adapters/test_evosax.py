@@ -130,7 +130,7 @@ def test_without_evosax_the_command_line_says_what_to_install(tmp_path, monkeypa
     arguments = ["--task", "guess", "--processes", "1", "--out", str(tmp_path / "new")]
     assert main([*arguments, "--algorithm", "evosax_pso"]) == 2
     err = capfd.readouterr().err
-    assert "evosax's PSO needs the package evosax: pip install 'jaxga[evosax]'" in err
+    assert "evosax's PSO needs the package evosax: pip install 'jaxga-evolution[evosax]'" in err
     assert err.count("\n") == 1
 
 
