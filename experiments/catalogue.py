@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from experiments.arguments import check_choice
 from jaxga import Task
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def _mnist(options: "Options") -> tuple[Task, dict[str, Any]]:
 
 
 def _ppo(options: "Options") -> tuple[Task, dict[str, Any]]:
-    from tasks.ppo import ppo
+    from tasks.ppo import NAMES, ppo
 
+    check_choice("--env", options.env, NAMES)
     metric = "final return" if options.metric == "return" else "area"
     return ppo(options.env, search=options.search, metric=metric, **_given(num_steps=options.steps)), {}
 
@@ -68,6 +70,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "dataset": ("mnist",),
     "data_dir": ("mnist",),
     "steps": ("mnist", "cartpole", "ppo"),
+    "search": ("mnist", "cartpole", "ppo"),
     "env": ("ppo",),
     "metric": ("cartpole", "ppo"),
 }

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
+from experiments.arguments import check_choice, shorten
 from experiments.catalogue import OPTIONS, TASKS, Entry
 from experiments.stopping import Rules
 from experiments.tracking import TRACKERS
+from jaxga import runtime
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
@@ -30,8 +32,7 @@ _OWN = "the algorithm's own"
 class Options:
     """Evolve a task's hyperparameters: a genetic algorithm joined by invasive species.
 
-    Trains a whole population at once and breeds the next one. Writes a folder with config.json,
-    history.csv and plots.
+    Trains a whole population at once and breeds the next one. Writes a folder: configuration, history, report.
     """
 
     task: Annotated[str, Option(help=f"What to train: {', '.join(TASKS)}.")] = "mnist"
@@ -223,24 +224,21 @@ class Options:
         Raises:
             ValueError: an unknown task or algorithm, options that contradict one another.
         """
-        if self.task not in TASKS:
-            raise ValueError(f"--task must be one of {', '.join(TASKS)}, got {self.task!r}")
-        if self.algorithm not in ALGORITHMS:
-            raise ValueError(f"--algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
+        for option, allowed in _CHOICES.items():
+            if (value := getattr(self, option)) is not None:
+                check_choice(f"--{option}", value, allowed)
         entry, accepted = self.entry, inspect.signature(ALGORITHMS[self.algorithm]).parameters
         for option, parameter in _BREEDING.items():
             if getattr(self, option) is not None and parameter not in accepted:
                 raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
-        if self.processes != "auto" and not (self.processes.isdecimal() and int(self.processes) >= 1):
-            raise ValueError(f"--processes must be auto or a number of at least 1, got {self.processes!r}")
-        if (self.num_processes is None) != (self.process_id is None):
-            raise ValueError("--num-processes and --process-id go together")
-        if self.num_processes is not None and self.coordinator is None:
-            raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
+        self._check_processes()
         for field in dataclasses.fields(self):
-            given = getattr(self, field.name) != field.default
-            if given and self.task not in OPTIONS.get(field.name, (self.task,)):
-                raise ValueError(f"--{field.name.replace('_', '-')} does not apply to --task {self.task}")
+            option, value = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
+            if value != field.default and self.task not in OPTIONS.get(field.name, (self.task,)):
+                raise ValueError(f"{option} does not apply to --task {self.task}")
+            most = _MOST.get(field.name, _MAX_INT32)
+            if isinstance(value, int) and value > most:
+                raise ValueError(f"{option} must be at most {most:,}, got {shorten(str(value))}")
         defaults = {
             "pop": entry.pop,
             "generations": entry.generations,
@@ -256,8 +254,38 @@ class Options:
                 raise ValueError(f"--{name} needs the package {package}: {install_hint(name)}")
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **missing)
-        _ = resolved.num_generations
+        resolved._check_sizes()
         return resolved
+
+    def _check_processes(self) -> None:
+        most = _MAX_PROCESSES_A_CORE * runtime.num_cores()
+        if self.processes != "auto" and not _is_whole(self.processes, most):
+            allowed = f"a number of at least 1 and, {_MAX_PROCESSES_A_CORE} a core, at most {most}"
+            raise ValueError(f"--processes must be auto or {allowed}, got {shorten(self.processes)!r}")
+        if (self.num_processes is None) != (self.process_id is None):
+            raise ValueError("--num-processes and --process-id go together")
+        if self.num_processes is not None and self.coordinator in (None, "auto"):
+            raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
+        if self.coordinator not in (None, "auto"):
+            host, _, port = self.coordinator.rpartition(":")
+            if not (host and _is_whole(port, _MAX_PORT)):
+                allowed = f"HOST:PORT with a port from 1 to {_MAX_PORT}, or auto"
+                raise ValueError(f"--coordinator must be {allowed}, got {shorten(self.coordinator)!r}")
+            if self.num_processes is None:
+                raise ValueError("--coordinator HOST:PORT needs --num-processes and --process-id")
+
+    def _check_sizes(self) -> None:
+        """Of resolved options: what is computed in a generation, and in all of them, can be counted."""
+        assert self.generations is not None
+        assert self.pop is not None
+        assert self.replicates is not None
+        if self.pop * self.replicates > _MAX_TRAININGS:
+            what = f"{self.pop:,} x {self.replicates:,}"
+            raise ValueError(f"--pop x --replicates must be at most {_MAX_TRAININGS:,} a generation, got {what}")
+        if self.pop * self.generations > _MAX_INT32:
+            what = f"{self.pop:,} x {self.generations:,}"
+            raise ValueError(f"--pop x --generations must be at most {_MAX_INT32:,} members, got {what}")
+        _ = self.num_generations
 
     @property
     def num_generations(self) -> int:
@@ -283,6 +311,30 @@ class Options:
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
 
 
+def _is_whole(text: str, most: int) -> bool:
+    """Whether the text is a whole number from 1 to ``most``."""
+    return text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most
+
+
+# Options that are one of some names.
+_CHOICES = {
+    "task": TASKS,
+    "algorithm": ALGORITHMS,
+    "surrogate": SURROGATES,
+    "selection": SELECTIONS,
+    "crossover": CROSSOVERS,
+    "mutation": MUTATIONS,
+    "survival": SURVIVALS,
+}
+# A member's number, like every count, is an int32 in the program.
+_MAX_INT32 = 2**31 - 1
+# Keys of the trainings of a generation are made side by side: 16 million take 0.1 GB.
+_MAX_TRAININGS = 2**24
+# 4 candidates a member are invasive_ga's 2^20; a seed is 32 bits of a key: higher ones would repeat the lower.
+_MOST = {"pop": 2**18, "replicates": 2**20, "fresh": 2**20, "seed": 2**32 - 1}
+# More would only wait for one another; a test runs two on one core.
+_MAX_PROCESSES_A_CORE = 4
+_MAX_PORT = 65_535
 # Command-line option -> parameter of an algorithm's factory.
 _BREEDING = {
     "parents": "num_parents",

@@ -44,6 +44,8 @@ def constants(task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in dataclasses.fields(task) if dataclasses.is_dataclass(task) else ():
         value = getattr(task, field.name)
+        if field.name in task.space.names:  # as mnist's hidden_size: the largest that the search may choose
+            continue
         if isinstance(value, int | float | str):
             found[field.name] = value
         elif field.name == "fixed":

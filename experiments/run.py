@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import typer
 from jax.sharding import Mesh
 from rich.console import Console
-from typer.exceptions import Exit, TyperException
+from rich.text import Text
 
 from experiments import folder, records, screen
+from experiments.arguments import MISTAKES, fail, parse
 from experiments.options import Options
 from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
-from experiments.start import join, run_command, use_compilation_cache
+from experiments.start import join, num_processes, run_command, use_compilation_cache
 from experiments.stopping import Interrupt, Watch
 from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
@@ -45,37 +45,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.process_id and not options.dry_run:
                 path = stack.enter_context(folder.Held(options.task, options.out, options.resume))
             job = _prepare(options, [sys.argv[0], *given])
-        except (ValueError, OSError, ImportError) as error:
-            return _fail(str(error))
-        console = Console(quiet=options.quiet or bool(options.process_id), highlight=False)
+        except MISTAKES as error:
+            return fail(error)
+        console = Console(quiet=options.quiet or bool(options.process_id), highlight=False, markup=False)
         _print_plan(console, job)
         for note in job.notes:
-            console.print(f"[yellow]note[/yellow] {note}", soft_wrap=True)
+            screen.say(console, Text.assemble(("note", "yellow"), f" {note}"))
         if options.dry_run:
             return 0
         try:
             return _evolve(console, path, job, began)
         except AllMembersFailed as error:
-            return _fail(str(error))
+            return fail(str(error))
         except OSError as error:
-            return _fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
+            return fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
+        except (MemoryError, RuntimeError) as error:
+            return fail(error)
 
 
 def _parse(given: list[str]) -> Options | None:
     """The options, those of the run to go on with among them; ``ValueError`` where they are not understood."""
-    app = typer.Typer(add_completion=False)
-    app.command()(Options)
-    command = typer.main.get_command(app)
-    try:
-        with command.make_context(Path(sys.argv[0]).name, list(given)) as context:  # it empties its list
-            named = {n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"}
-            options: Options = command.invoke(context)
-    except Exit:
+    parsed = parse(Options, given)
+    if parsed is None:
         return None
-    except TyperException as error:
-        raise ValueError(error.format_message()) from None
+    options = parsed.options
     if options.resume is not None:
-        options = folder.resumed_options(options, named)
+        options = folder.resumed_options(options, parsed.named)
     return options.resolve()
 
 
@@ -224,9 +219,7 @@ class Writers:
         self.recorder = Recorder(path, config["run"], job.task, options.replicates, job.start, watch)
         stack.callback(self.recorder.close)
         if not self.recorder.has_checkpoints:
-            console.print(
-                f"no checkpoints: orbax-checkpoint is not installed ({install_hint('checkpoint')})", markup=False
-            )
+            console.print(f"no checkpoints: orbax-checkpoint is not installed ({install_hint('checkpoint')})")
         done = self.recorder.num_done
         self.recorder.events.add("resume" if options.resume else "start", generation=done)
         progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))
@@ -261,12 +254,13 @@ class Writers:
             tracker.finish(best, figures)
         left_out = [] if options.no_report else write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
-        screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
+        screen.print_winner(console, task.objective, best, value, fresh)
         screen.print_times(console, seconds)
         if is_interrupted or reason:
-            console.print(f"\n[bold]Ended early[/bold] after generation {search.num_done}: {reason or 'Ctrl-C'}")
+            ending = f" after generation {search.num_done}: {reason or 'Ctrl-C'}"
+            console.print(Text.assemble(("\nEnded early", "bold"), ending))
         for line in left_out:
-            console.print(line, soft_wrap=True)
+            screen.say(console, line)
         screen.print_files(console, path)
 
 
@@ -275,8 +269,10 @@ def _print_plan(console: Console, job: Job) -> None:
     plan = screen.table("jaxga", "what", "this run")
     plan.show_header = False
     if data:
-        plan.add_row("[bold]data[/bold]", f"[bold]{data['name']}: {data['source']}[/bold]")
+        plan.add_row("data", f"{data['name']}: {data['source']}", style="bold")
     plan.add_row("task", f"{options.task}: {task.objective.direction}imise the {task.objective.name}")
+    if environment := getattr(task, "environment", None):
+        plan.add_row("environment", environment.name)
     label = "search space"
     for dimension, items in itertools.groupby(task.space.items, key=lambda item: item[1]):
         plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
@@ -284,20 +280,24 @@ def _print_plan(console: Console, job: Job) -> None:
     if fixed := records.constants(task):
         plan.add_row("held fixed", ", ".join(f"{name} {screen.show(value)}" for name, value in fixed.items()))
     breeding = [f"{options.pop} members x {options.generations} generations"]
-    named = ("parents", "mutations", "invaders", "surrogate", "replicates")
+    named = ("parents", "mutations", "invaders", "surrogate", "selection", "crossover", "mutation", "survival")
+    named += ("replicates",)
     breeding += [f"{name} {getattr(options, name)}" for name in named if getattr(options, name) is not None]
     plan.add_row("algorithm", f"{options.algorithm}: {', '.join(breeding)}")
     if job.known is not None:
         knows = "settings to begin with" if job.known.loss is None else "evaluations known from before"
         plan.add_row("warm start", f"{len(job.known.genomes)} {knows}")
-    processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""
-    plan.add_row("device", f"{jax.device_count()} x {jax.devices()[0].device_kind}{processes}, seed {options.seed}")
+    # A dry run starts no process: the others would have as many devices as this one.
+    num = num_processes(options, options.entry.is_heavy) if options.dry_run else jax.process_count()
+    num_devices = f"{num * jax.local_device_count()} x " if num else ""
+    processes = f", {num or 'as many as the cluster has'} processes" if num != 1 else ""
+    plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}{processes}, seed {options.seed}")
+    if options.resume is not None:
+        done = 0 if job.start.state is None else int(job.start.state.generation)
+        is_ended = done >= options.num_generations
+        following = "only the winner and the report are left" if is_ended else f"from generation {done + 1}"
+        plan.add_row("goes on", f"{following}; {done} of {options.num_generations} generations are done")
     console.print(plan)
-
-
-def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

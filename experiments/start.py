@@ -28,13 +28,17 @@ def join(options: ProcessOptions, command: list[str], is_heavy: bool) -> None:
     """Join the run's other processes, on other hosts or started here with the same command."""
     if options.coordinator is not None:
         runtime.distributed(options.coordinator, options.num_processes, options.process_id)
-        return
+    elif (num := num_processes(options, is_heavy)) > 1:
+        runtime.start_workers(command, num)
+
+
+def num_processes(options: ProcessOptions, is_heavy: bool) -> int:
+    """How many processes take part; 0 where the cluster says that when they start."""
+    if options.coordinator is not None:
+        return options.num_processes or 0
     if options.processes != "auto":
-        num_processes = int(options.processes)
-    else:
-        num_processes = runtime.num_cores() if is_heavy and runtime.runs_on_cpu() else 1
-    if num_processes > 1:
-        runtime.start_workers(command, num_processes)
+        return int(options.processes)
+    return runtime.num_cores() if is_heavy and runtime.runs_on_cpu() else 1
 
 
 def use_compilation_cache() -> None:

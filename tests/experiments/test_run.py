@@ -108,7 +108,7 @@ def test_a_reader_that_goes_ends_the_run_at_once(tmp_path):
 def test_what_all_processes_find_wrong_is_said_once(tmp_path):
     status, _, err = run("--task", "ppo", "--env", "Chess-v0", "--out", tmp_path / "run", "--processes", 2)
     assert status == 2
-    assert err.startswith("error: ppo: env must be one of")
+    assert err.startswith("error: --env must be one of")
     assert err.count("\n") == 1
 
 
