@@ -1,14 +1,16 @@
 """A command line as a dataclass of options, and how a command says in one line what is wrong with it."""
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-import jax
 import typer
 from typer.exceptions import Exit, TyperException
+
+from jaxga.distribution import install_hint
 
 T = TypeVar("T")
 # What a user can mend: an option, a file, a package, a machine that is too small; of the last kind see fail.
@@ -80,12 +82,16 @@ def fail(error: Exception | str) -> int:
     Of JAX's errors two are the user's: JAX_PLATFORMS names a device that is not there, and the memory does not suffice.
     Any other ``RuntimeError`` is raised again.
     """
+    if isinstance(error, OSError) and error.strerror:
+        error = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     message = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:
         message = f"there is not enough memory for that: {message}"
+    elif isinstance(error, ModuleNotFoundError):
+        message += f"; {install_hint('all')}"
     elif isinstance(error, RuntimeError):
         if "initialize backend" not in message:
             raise error
-        message = f"JAX_PLATFORMS={jax.config.jax_platforms}: {message}"
+        message = f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}: {message}"
     print(f"error: {shorten(message, _MAX_MESSAGE)}", file=sys.stderr)
     return 2

