@@ -4,17 +4,16 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import typer
 from typer.exceptions import Exit, TyperException
 
-from jaxga.distribution import install_hint
-
 T = TypeVar("T")
-# What a user can mend: an option, a file, a package, a machine that is too small; of the last kind see fail.
-MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
+# What a user can mend: an option, a file, a package, a machine that is too small; of the last two kinds see fail.
+MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError, AssertionError)
 # Of a longer value, and of a longer message, the beginning says what it is.
 _MAX_VALUE, _MAX_MESSAGE = 60, 1000
 
@@ -54,7 +53,7 @@ def parse(options: type[T], given: Sequence[str]) -> Parsed[T] | None:
 def _got(error: TyperException, given: Sequence[str]) -> str:
     """``, got VALUE`` where the message is about an option's value and does not show it."""
     names = getattr(getattr(error, "param", None), "opts", ())
-    for word, following in zip(given, [*given[1:], ""], strict=True):
+    for word, following in reversed([*zip_longest(given, given[1:], fillvalue="")]):  # the last one counts
         option, has_value, value = word.partition("=")
         if option in names:
             shown = repr(shorten(value if has_value else following))
@@ -71,27 +70,39 @@ def check_choice(option: str, given: str, allowed: Iterable[str]) -> None:
     """Raise ``ValueError`` unless ``given`` is among the allowed; it names the one that was probably meant."""
     allowed = list(allowed)
     if given not in allowed:
-        close = difflib.get_close_matches(given, allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        lower = {name.lower(): name for name in allowed}
+        close = difflib.get_close_matches(given.lower(), lower, n=1)
+        hint = f"; did you mean {lower[close[0]]}?" if close else ""
         raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {shorten(given)!r}{hint}")
 
 
 def fail(error: Exception | str) -> int:
     """Print a message, or one of the ``MISTAKES``, as one line; returns the exit status.
 
-    Of JAX's errors two are the user's: JAX_PLATFORMS names a device that is not there, and the memory does not suffice.
-    Any other ``RuntimeError`` is raised again.
+    Of JAX's errors two are the user's: the memory does not suffice, and JAX_PLATFORMS names a device that is not there.
+    Any other ``RuntimeError`` or ``AssertionError`` is raised again.
     """
-    if isinstance(error, OSError) and error.strerror:
-        error = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    message = " ".join(str(error).split()) or type(error).__name__
+    from jaxga.distribution import install_hint  # here, for the benchmark that measures JAX without jaxga
+
+    message = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:
         message = f"there is not enough memory for that: {message}"
     elif isinstance(error, ModuleNotFoundError):
         message += f"; {install_hint('all')}"
-    elif isinstance(error, RuntimeError):
-        if "initialize backend" not in message:
+    elif isinstance(error, OSError) and error.strerror:
+        message = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    elif isinstance(error, RuntimeError | AssertionError):
+        if "initialize backend" not in message and _has_device():
             raise error
-        message = f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}: {message}"
+        message = f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}: {message or 'there is no such device'}"
     print(f"error: {shorten(message, _MAX_MESSAGE)}", file=sys.stderr)
     return 2
+
+
+def _has_device() -> bool:
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except (RuntimeError, AssertionError):  # an assertion of JAX's own fails for cuda without a GPU
+        return False

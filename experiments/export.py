@@ -11,8 +11,7 @@ from typer import Argument, Option
 
 from experiments.arguments import MISTAKES, fail, parse
 from experiments.folder import read_config
-from jaxga import Objective
-from jaxga.saved import read_history, space_from
+from jaxga.saved import read_history, space_and_objective
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def _export(options: Options) -> None:
     from experiments.study import storage_errors, study, trials
 
     config = read_config(options.folder)
-    space, objective = space_from(config["space"]), Objective(**config["objective"])
+    space, objective = space_and_objective(config)
     blocks = read_history(options.folder / "history.csv", space)
     first = next(blocks, None)
     if first is None:

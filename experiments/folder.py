@@ -110,11 +110,11 @@ def read_config(path: Path) -> dict[str, Any]:
     """``config.json`` of a run; ``ValueError`` where there is none that can be read."""
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config["options"], dict) or not isinstance(config["identity"], dict):
+        if not all(isinstance(config[part], dict) for part in ("options", "identity", "space", "objective")):
             raise TypeError
     except FileNotFoundError:
         raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path / 'config.json'} cannot be read as a run's configuration") from None
     return config
 
@@ -136,8 +136,7 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     unknown = sorted(set(plain) - {field.name for field in dataclasses.fields(Options)})
     if unknown:
         raise ValueError(f"--resume {given.resume}: that run has options that this version has not: {unknown}")
-    paths: dict[str, Any] = {name: Path(plain[name]) for name in ("data_dir", "out", "resume") if plain.get(name)}
-    stored = dataclasses.replace(Options(), **(plain | paths))
+    stored = Options.from_dict(plain)
     differing = [
         f"--{name.replace('_', '-')} {getattr(stored, name)} (now {getattr(given, name)})"
         for name in sorted(named)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from typer import Option
 
@@ -248,7 +249,7 @@ class Options:
         if self.target is not None and not math.isfinite(self.target):
             raise ValueError(f"--target must be a finite number, got {self.target}")
         if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
-            raise ValueError(f"--max-seconds must be above 0, got {self.max_seconds}")
+            raise ValueError(f"--max-seconds must be above 0 and finite, got {self.max_seconds}")
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
                 raise ValueError(f"--{name} needs the package {package}: {install_hint(name)}")
@@ -312,6 +313,25 @@ class Options:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for config.json."""
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Options":
+        """Inverse of :meth:`as_dict`; ``ValueError`` where a value is of another kind than its option."""
+        kinds, values = get_type_hints(cls), {}
+        for name, value in plain.items():
+            values[name] = Path(value) if isinstance(value, str) and kinds[name] == Path | None else value
+            if not _is_a(values[name], kinds[name]):
+                raise ValueError(f"config.json: --{name.replace('_', '-')} cannot be {shorten(repr(value))}")
+        return cls(**values)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether the value is of an option's kind, as the option's annotation has it."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_is_a(value, one) for one in get_args(kind))
+    return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _is_whole(text: str) -> bool:

@@ -5,14 +5,17 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
+from typer import Argument
 
 from experiments import figures
+from experiments.arguments import MISTAKES, fail, parse
 from experiments.draft import draft
 from experiments.findings import MIN_IMPORTANCE, Importances, Interval, Ranking, importances, invasion, ranking, sample
 from experiments.folder import OUTSIDE
@@ -383,22 +386,25 @@ addEventListener("load", () => document.querySelectorAll(".js-plotly-plot").forE
 """
 
 
+@dataclass(frozen=True)
+class Options:
+    """Write report.html, figures and history.parquet of a run anew."""
+
+    folder: Annotated[Path, Argument(metavar="DIR", help="The run's folder.")]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if len(given) != 1 or given[0] in ("-h", "--help"):
-        print("usage: python experiments/report.py DIR\nWrites report.html, figures, history.parquet into DIR.")
-        return 0 if given and given[0] in ("-h", "--help") else 2
     from experiments.outputs import write_outputs
 
     try:
-        write_outputs(Path(given[0]))
-    except (ValueError, OSError) as error:
-        # Of ours the reason names the file, of Python's the whole does.
-        message = str(error.strerror if isinstance(error, OSError) and error.filename is None else error)
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
-        return 2
-    print(Path(given[0]) / "report.html")
+        parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
+        if parsed is not None:
+            folder = parsed.options.folder
+            left_out = write_outputs(folder)
+            print("\n".join(left_out) or folder / "report.html")
+    except MISTAKES as error:
+        return fail(error)
     return 0
 
 

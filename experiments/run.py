@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
-from rich.text import Text
 
 from experiments import folder, records, screen
 from experiments.arguments import MISTAKES, fail, parse
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(quiet=options.quiet or bool(options.process_id), highlight=False, markup=False)
         _print_plan(console, job)
         for note in job.notes:
-            screen.say(console, Text.assemble(("note", "yellow"), f" {note}"))
+            screen.say(console, note, head="note", style="yellow")
         if options.dry_run:
             return 0
         try:
@@ -254,11 +253,12 @@ class Writers:
             tracker.finish(best, figures)
         left_out = [] if options.no_report else write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
-        screen.print_winner(console, task.objective, best, value, fresh)
+        screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         screen.print_times(console, seconds)
         if is_interrupted or reason:
-            ending = f" after generation {search.num_done}: {reason or 'Ctrl-C'}"
-            console.print(Text.assemble(("\nEnded early", "bold"), ending))
+            console.print()
+            ending = f"after generation {search.num_done}: {reason or 'Ctrl-C'}"
+            screen.say(console, ending, head="Ended early", style="bold")
         for line in left_out:
             screen.say(console, line)
         screen.print_files(console, path)

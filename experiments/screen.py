@@ -1,6 +1,7 @@
 """What a person sees in the terminal: the plan, the progress, the outcome."""
 
 import math
+import textwrap
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,9 +32,16 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def say(console: Console, line: str | Text) -> None:
-    """Print one line; a terminal breaks it between words, and no path in two."""
-    console.print(line, overflow="ignore", crop=False, soft_wrap=not console.is_terminal)
+def say(console: Console, line: str, head: str = "", style: str = "") -> None:
+    """Print one line, the head of it in a style; a terminal breaks it between words, and no path in two."""
+    text = f"{head} {line}" if head else line
+    if console.is_terminal:
+        text = textwrap.fill(
+            text, console.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+        )
+    shown = Text(text)
+    shown.stylize(style, 0, len(head))
+    console.print(shown, soft_wrap=True)
 
 
 class ProgressLine:
@@ -127,7 +135,7 @@ class _Bar(Progress):
 
 
 def print_winner(
-    console: Console, objective: Objective, setting: dict[str, Any], value: float, fresh: Evaluation
+    console: Console, objective: Objective, setting: dict[str, Any], value: float, fresh: Evaluation, has_test: bool
 ) -> None:
     """The winner's setting, its value in the search, and its figures under fresh seeds."""
     settings = table("Winner", "hyperparameter", "value")
@@ -140,7 +148,8 @@ def print_winner(
     scalars = {name: metric for name, metric in fresh.metrics.items() if np.ndim(metric) == 1}
     for name, values in {objective.name: fresh.value, **scalars}.items():
         spread = show(float(np.std(values, ddof=1))) if num_seeds > 1 else "-"
-        data = ", test data" if name.startswith("test_") else ""  # a task's test gives the other figures as well
+        # A task's test gives the other figures as well.
+        data = ", test data" if has_test and name.startswith("test_") else ""
         figures.add_row(name.replace("_", " "), show(float(np.mean(values))), spread, what + data)
     console.print()
     console.print(settings)
@@ -163,4 +172,4 @@ def print_files(console: Console, folder: Path) -> None:
     """The files that were written."""
     console.print()
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    say(console, Text.assemble(("Written", "bold"), f" {folder}: {', '.join(names)}"))
+    say(console, f"{folder}: {', '.join(names)}", head="Written", style="bold")

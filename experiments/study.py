@@ -10,7 +10,6 @@ import numpy as np
 import optuna
 import sqlalchemy
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -61,12 +60,12 @@ def storage_errors(what: str) -> Iterator[None]:
             yield
         except DBAPIError as error:
             raise ValueError(f"{what} cannot be used: {error.orig}") from None
-        except (SQLAlchemyError, OptunaError, ImportError, OSError, RuntimeError, TypeError) as error:
+        except (SQLAlchemyError, OptunaError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{what} cannot be used: {str(error).splitlines()[0]}") from None
 
 
-def open_storage(url: str) -> BaseStorage:
-    """A storage that is there, to be read: Optuna itself would make the database, and its tables in it."""
+def open_studies(url: str) -> dict[str, optuna.Study]:
+    """The studies of a storage that is there, by name: Optuna itself would make the database, and its tables in it."""
     database = _sqlite_file(url)
     if database is not None and not database.is_file():
         raise ValueError(f"there is no file {database}")
@@ -76,7 +75,8 @@ def open_storage(url: str) -> BaseStorage:
             raise ValueError("it has no Optuna study")
     finally:
         engine.dispose()
-    return optuna.storages.get_storage(url)
+    storage = optuna.storages.get_storage(url)
+    return {name: optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)}
 
 
 def _sqlite_file(url: str) -> Path | None:
@@ -85,7 +85,7 @@ def _sqlite_file(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite":
         return None
     if parsed.database in (None, "", ":memory:"):
-        raise ValueError("it names no file, as in sqlite:///run.db")
+        raise ValueError("it keeps nothing: a file is needed, as in sqlite:///run.db")
     return Path(parsed.database.removeprefix("file:"))
 
 

@@ -15,7 +15,7 @@ from experiments.catalogue import OPTIONS
 from experiments.draft import draft
 from experiments.folder import read_config
 from jaxga import Objective, SearchSpace
-from jaxga.saved import read_history, space_from
+from jaxga.saved import read_history, space_and_objective, space_from
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Table:
 def read_table(path: Path, max_rows: int = 100_000) -> Table:
     """Read a run's folder; ``ValueError`` where it is none or nothing was recorded in it."""
     config = read_config(path)
-    space, objective = space_from(config["space"]), Objective(**config["objective"])
+    space, objective = space_and_objective(config)
     stride = -(-config["options"]["pop"] * config["options"]["generations"] // max_rows)
     parts: list[dict[str, np.ndarray]] = []
     num_members, least = 0, np.full(2, np.inf)  # the least loss of all, and of the winner's evaluations

@@ -104,8 +104,20 @@ class MLflow:
         self._mlflow.end_run()
 
 
+def _started(make: Callable[..., Tracker]) -> Callable[..., Tracker]:
+    """``make``, and whatever its service has against a start (no account, no such server) as an ``OSError``."""
+
+    def start(*about: Any) -> Tracker:
+        try:
+            return make(*about)
+        except Exception as error:  # another package's, of any kind
+            raise ConnectionError(f"{make.__name__} cannot be started: {type(error).__name__}: {error}") from None
+
+    return start
+
+
 TRACKERS: dict[str, tuple[str, Callable[..., Tracker]]] = {
-    "tensorboard": ("tensorboardX", TensorBoard),
-    "wandb": ("wandb", WandB),
-    "mlflow": ("mlflow", MLflow),
+    "tensorboard": ("tensorboardX", _started(TensorBoard)),
+    "wandb": ("wandb", _started(WandB)),
+    "mlflow": ("mlflow", _started(MLflow)),
 }

@@ -80,7 +80,7 @@ def read_known(source: str, space: SearchSpace, objective: Objective) -> Known:
         loss = None
         if values is not None:
             with np.errstate(over="ignore"):  # too large for float32 is infinite, as it would be in a run
-                loss = objective.sign * np.array([_figure(value) for value in values], np.float32)
+                loss = objective.sign * np.array([_number("a value", value) for value in values], np.float32)
             kept = _spread(loss)
             rows, loss = [rows[i] for i in kept], loss[kept]
         if not rows:
@@ -129,7 +129,10 @@ def _read(source: str, objective: Objective) -> tuple[list[dict[str, Any]], list
 
 
 def _read_json(path: Path) -> list[dict[str, Any]]:
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"it is no JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("a list of settings is needed, as [{name: value, ...}, ...]")
     return rows
@@ -151,55 +154,53 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path).to_pylist()
+        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
     except pa.ArrowException as error:
-        raise ValueError(f"it cannot be read: {error}") from None
+        raise ValueError(f"it is no Parquet file: {error}") from None
 
 
 _READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".json": _read_json}
 
 
 def _read_study(source: str, objective: Objective) -> tuple[list[dict[str, Any]], list[float]]:
-    from experiments.study import direction_of, open_storage, storage_errors
+    from optuna.trial import TrialState
+
+    from experiments.study import direction_of, open_studies, storage_errors
 
     url, _, name = source.partition("#")
     with storage_errors("the storage"):
-        return _trials(open_storage(url), url, name, direction_of(objective))
-
-
-def _trials(storage: Any, url: str, name: str, direction: str) -> tuple[list[dict[str, Any]], list[float]]:
-    import optuna
-
-    names = optuna.get_all_study_names(storage)
-    if not name and len(names) != 1:
-        raise ValueError(f"it has the studies {names}: name one as {url}#NAME")
-    if name and name not in names:
-        raise ValueError(f"it has no study {name!r}, it has {names}")
-    study = optuna.load_study(study_name=name or names[0], storage=storage)
-    if [one.name.lower() for one in study.directions] != [direction]:
-        directions = [one.name.lower() for one in study.directions]
-        raise ValueError(f"its study has the directions {directions}, this run has to {direction} one value")
-    found = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    return [trial.params for trial in found], [float(trial.values[0]) for trial in found]
-
-
-def _figure(value: Any) -> float:
-    """A value as a source holds it; NaN or infinite for a failed member."""
-    try:
-        if not isinstance(value, bool):
-            return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise ValueError(f"a value must be a number, NaN where the member failed, got {shorten(repr(value))}")
+        studies = open_studies(url)
+    if not name and len(studies) != 1:
+        raise ValueError(f"it has the studies {list(studies)}: name one as {url}#NAME")
+    if name and name not in studies:
+        raise ValueError(f"it has no study {name!r}, it has {list(studies)}")
+    study, needed = studies[name or next(iter(studies))], direction_of(objective)
+    directions = [direction.name.lower() for direction in study.directions]
+    if directions != [needed]:
+        raise ValueError(f"its study has the directions {directions}, this run has to {needed} one value")
+    with storage_errors("the storage"):
+        trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return [trial.params for trial in trials], [float(trial.values[0]) for trial in trials]
 
 
 def _typed(name: str, dimension: Any, value: Any) -> Any:
-    """A hyperparameter as a source holds it, as the dimension's own kind."""
+    """A hyperparameter as a source holds it, as the dimension's own kind and inside its range."""
     if isinstance(dimension, Categorical) and not dimension.is_numeric:
-        return {str(choice): choice for choice in dimension.choices}.get(str(value), value)
+        value = {str(choice): choice for choice in dimension.choices}.get(str(value), value)
+    else:
+        value = _number(f"{name}: value", value)
+    try:
+        dimension.encode(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return value
+
+
+def _number(what: str, value: Any) -> float:
+    """As a float; not a bool, which Python takes for one."""
     try:
         if not isinstance(value, bool):
             return float(value)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"{name}: value must be a finite number, got {shorten(repr(value))}")
+    raise ValueError(f"{what} must be a finite number, got {shorten(repr(value))}")

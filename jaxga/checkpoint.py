@@ -162,7 +162,16 @@ def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any
         # With several active processes Orbax does not create the folder itself.
         folder.mkdir(parents=True, exist_ok=True)
         options.create = False
-    return ocp.CheckpointManager(folder, options=options, item_names=("state", "about"))
+    if "[" not in str(folder):
+        return ocp.CheckpointManager(folder, options=options, item_names=("state", "about"))
+    # Orbax joins the files of its usual format by a glob pattern that begins with the folder's name: with brackets in
+    # it none is found, and what was saved could not be read. The other format has a folder an array.
+    processes = options.multiprocessing_options
+    handlers = {
+        "state": ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=processes),
+        "about": ocp.JsonCheckpointHandler(multiprocessing_options=processes),
+    }
+    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
 def _guarded(path: Path, write: Callable[[], Any]) -> Any:

@@ -31,13 +31,23 @@ def describe(space: SearchSpace) -> dict[str, dict[str, Any]]:
 def space_from(described: dict[str, dict[str, Any]]) -> SearchSpace:
     """The search space that :func:`describe` was given; ``ValueError`` where it is none."""
     dimensions = {}
-    for name, about in described.items():
-        about = dict(about)
-        kind = _KINDS.get(about.pop("kind", None))  # pyright: ignore[reportArgumentType]
-        if kind is None:
-            raise ValueError(f"search space: {name} must be one of {list(_KINDS)}, got {described[name]!r}")
-        dimensions[name] = kind(**about)
+    for name, arguments in described.items():
+        try:
+            kind = _KINDS[arguments["kind"]]
+            dimensions[name] = kind(**{field: value for field, value in arguments.items() if field != "kind"})
+        except (KeyError, TypeError, ValueError) as error:
+            allowed = error if type(error) is ValueError else f"it must be one of {list(_KINDS)} and its arguments"
+            raise ValueError(f"search space: {name} cannot be {arguments!r}: {allowed}") from None
     return SearchSpace(dimensions)
+
+
+def space_and_objective(config: dict[str, Any]) -> tuple[SearchSpace, Objective]:
+    """What a run searched and for what, from its ``config.json``; ``ValueError`` where that does not say it."""
+    try:
+        return space_from(config["space"]), Objective(**config["objective"])
+    except (KeyError, TypeError, AttributeError):
+        parts = {name: config.get(name) for name in ("space", "objective")}
+        raise ValueError(f"config.json describes no search space and objective: {parts}") from None
 
 
 def read_history(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -> Iterator[dict[str, np.ndarray]]:
@@ -47,7 +57,16 @@ def read_history(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -
         path: the file.
         space: of the run, for the columns' types.
         num_rows: a block ends with the generation that reaches so many rows.
+
+    Raises ``ValueError`` where a line is not one of this run's history.
     """
+    try:
+        yield from _read_blocks(path, space, num_rows)
+    except (ValueError, KeyError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as a run's history: {error}") from None
+
+
+def _read_blocks(path: str | Path, space: SearchSpace, num_rows: int) -> Iterator[dict[str, np.ndarray]]:
     dimensions = dict(space.items)
     with open(path, newline="", encoding="utf-8") as file:
         # A line without its end was not written whole.
@@ -55,15 +74,25 @@ def read_history(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -
         names = next(lines, None)
         if names is None:
             return
+        if "generation" not in names:
+            raise ValueError(f"its first line has no generation, it has {names}")
         place = names.index("generation")
         block: list[list[str]] = []
-        for _, rows in itertools.groupby(lines, key=lambda row: row[place]):
+        for _, rows in itertools.groupby(_whole(lines, len(names)), key=lambda row: row[place]):
             block.extend(rows)
             if len(block) >= num_rows:
                 yield _columns(names, block, dimensions)
                 block = []
         if block:
             yield _columns(names, block, dimensions)
+
+
+def _whole(lines: Any, num_cells: int) -> Iterator[list[str]]:
+    """The rows of a CSV reader; ``ValueError`` where one has another number of cells."""
+    for row in lines:
+        if len(row) != num_cells:
+            raise ValueError(f"line {lines.line_num} has {len(row)} cells, the first line has {num_cells}")
+        yield row
 
 
 def _columns(names: list[str], rows: list[list[str]], dimensions: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -141,7 +170,6 @@ def load(folder: str | Path) -> SavedRun:
             files[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"{folder} has no {name}.json: no run ended there") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"{folder / name}.json cannot be read: {error}") from None
-    config = files["config"]
-    return SavedRun(folder, config, files["result"], space_from(config["space"]), Objective(**config["objective"]))
+    return SavedRun(folder, files["config"], files["result"], *space_and_objective(files["config"]))
