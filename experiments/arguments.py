@@ -1,6 +1,8 @@
 """A command line as a dataclass of options, and how a command says in one line what is wrong with it."""
 
 import difflib
+import inspect
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,8 +39,11 @@ def parse(options: type[T], given: Sequence[str]) -> Parsed[T] | None:
 
     Raises ``ValueError`` where they are not understood.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path or a bar that the terminal has no letters for
     app = typer.Typer(add_completion=False)
-    app.command()(options)
+    paragraphs = (inspect.getdoc(options) or "").split("\n\n")
+    app.command(help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs))(options)
     command = typer.main.get_command(app)
     try:
         with command.make_context(Path(sys.argv[0]).name, list(given)) as context:  # it empties its list
@@ -84,6 +89,9 @@ def fail(error: Exception | str) -> int:
     """
     from jaxga.distribution import install_hint  # here, for the benchmark that measures JAX without jaxga
 
+    if isinstance(error, BrokenPipeError):  # whoever read the output has gone: there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     message = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:
         message = f"there is not enough memory for that: {message}"

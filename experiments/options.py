@@ -33,7 +33,8 @@ _OWN = "the algorithm's own"
 class Options:
     """Evolve a task's hyperparameters: a genetic algorithm joined by invasive species.
 
-    Trains a whole population at once and breeds the next one. Writes a folder: configuration, history, report.
+    Trains a whole population at once and breeds the next one. Writes a folder with the run's configuration, its
+    history, figures and a report.
     """
 
     task: Annotated[str, Option(help=f"What to train: {', '.join(TASKS)}.")] = "mnist"
@@ -233,6 +234,9 @@ class Options:
             if getattr(self, option) is not None and parameter not in accepted:
                 raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
         self._check_processes()
+        for option in ("out", "resume"):
+            if not _is_utf8(str(getattr(self, option))):  # what writes the checkpoints takes no other
+                raise ValueError(f"--{option} must be a name in UTF-8, got {str(getattr(self, option))!r}")
         for field in dataclasses.fields(self):
             option, value = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
             if value != field.default and self.task not in OPTIONS.get(field.name, (self.task,)):
@@ -332,6 +336,14 @@ def _is_a(value: Any, kind: Any) -> bool:
     if isinstance(kind, UnionType):
         return any(_is_a(value, one) for one in get_args(kind))
     return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_whole(text: str) -> bool:
