@@ -20,7 +20,9 @@ from jaxga import runtime
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
+from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.distribution import install_hint
+from jaxga.run import MAX_SEED
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 
@@ -241,7 +243,7 @@ class Options:
             option, value = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
             if value != field.default and self.task not in OPTIONS.get(field.name, (self.task,)):
                 raise ValueError(f"{option} does not apply to --task {self.task}")
-            most = _MOST.get(field.name, _MAX_INT32)
+            most = _MOST.get(field.name, MAX_MEMBERS)
             if isinstance(value, int) and value > most:
                 raise ValueError(f"{option} must be at most {most:,}, got {shorten(str(value))}")
         defaults = {
@@ -290,9 +292,9 @@ class Options:
         if self.pop * self.replicates > _MAX_TRAININGS:
             what = f"{self.pop:,} x {self.replicates:,}"
             raise ValueError(f"--pop x --replicates must be at most {_MAX_TRAININGS:,} a generation, got {what}")
-        if self.pop * self.generations > _MAX_INT32:
+        if self.pop * self.generations > MAX_MEMBERS:
             what = f"{self.pop:,} x {self.generations:,}"
-            raise ValueError(f"--pop x --generations must be at most {_MAX_INT32:,} members, got {what}")
+            raise ValueError(f"--pop x --generations must be at most {MAX_MEMBERS:,} members, got {what}")
         _ = self.num_generations
 
     @property
@@ -361,12 +363,9 @@ _CHOICES = {
     "mutation": MUTATIONS,
     "survival": SURVIVALS,
 }
-# A member's number, like every count, is an int32 in the program.
-_MAX_INT32 = 2**31 - 1
 # Keys of the trainings of a generation are made side by side: 16 million take 0.1 GB.
 _MAX_TRAININGS = 2**24
-# 4 candidates a member are invasive_ga's 2^20; a seed is 32 bits of a key: higher ones would repeat the lower.
-_MOST = {"pop": 2**18, "replicates": 2**20, "fresh": 2**20, "seed": 2**32 - 1}
+_MOST = {"pop": MAX_POPULATION, "replicates": MAX_POPULATION, "fresh": MAX_POPULATION, "seed": MAX_SEED}
 # More would only wait for one another; a test runs two on one core.
 _MAX_PROCESSES_A_CORE = 4
 _MAX_PORT = 65_535

@@ -29,9 +29,14 @@ def check_search(space: Any, population_size: Any, least: int) -> None:
     """Raise ``ValueError`` unless an algorithm can search ``space`` with so many members a generation."""
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space must be a jaxga.SearchSpace, got {space!r}")
-    check_count("population_size", population_size, least)
-    if population_size > MAX_POPULATION:
-        raise ValueError(f"population_size must be at most {MAX_POPULATION}, got {population_size!r}")
+    check_size("population_size", population_size, least)
+
+
+def check_size(field: str, value: Any, least: int) -> None:
+    """Raise ``ValueError`` unless ``value`` is a whole number of at least ``least``, and arrays can be so long."""
+    check_count(field, value, least)
+    if value > MAX_POPULATION:
+        raise ValueError(f"{field} must be at most {MAX_POPULATION}, got {value!r}")
 
 
 def check_number(field: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxga import evolution
 from jaxga.algorithms import ALGORITHMS, invasive_ga
 from jaxga.base import Algorithm, Evaluation, Objective, Task
-from jaxga.checks import MAX_MEMBERS, check_count
+from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
 from jaxga.history import History
@@ -80,7 +80,7 @@ def run(
     if not isinstance(algorithm, Algorithm):
         raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
     check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
-    check_count("num_replicates", num_replicates, 1)
+    check_size("num_replicates", num_replicates, 1)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
     if chunk_size is not None:
         check_count("chunk_size", chunk_size, 1)

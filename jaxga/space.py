@@ -290,6 +290,8 @@ class SearchSpace:
     items: tuple[tuple[str, Dimension], ...]
 
     def __init__(self, dimensions: Mapping[str, Dimension] | None = None, /, **named: Dimension) -> None:
+        if not isinstance(dimensions, Mapping | None):
+            raise ValueError(f"SearchSpace: a dict of dimensions by name is needed, got {dimensions!r}")
         merged = {**(dimensions or {}), **named}
         if not merged:
             raise ValueError("SearchSpace: at least one dimension is needed, got none")
@@ -347,6 +349,8 @@ class SearchSpace:
 
         Raises ``ValueError`` for a missing or unknown name and for a value outside its range.
         """
+        if not isinstance(setting, Mapping):
+            raise ValueError(f"SearchSpace: a setting is a dict of values by name, got {setting!r}")
         if set(setting) != set(self.names):
             raise ValueError(f"SearchSpace: a setting has the names {list(self.names)}, got {list(setting)}")
         try:

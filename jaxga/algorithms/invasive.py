@@ -14,7 +14,7 @@ from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
-from jaxga.checks import check_count, check_search
+from jaxga.checks import MAX_POPULATION, check_count, check_search, check_size
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
@@ -99,8 +99,8 @@ def invasive_ga(
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
             made for ``num_points=archive_size``.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
-        num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P but at least 1,024.
-        archive_size: A, evaluations remembered, at least 16; default 2 P within [512, 1,024]. Of a full archive the
+        num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P within [1,024, 2^20].
+        archive_size: A, evaluations remembered, in [16, 2^20]; default 2 P within [512, 1,024]. Of a full archive the
             best 3/4 and the newest stay.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
@@ -119,10 +119,10 @@ def invasive_ga(
     if num_invaders is not None:
         check_count("num_invaders", num_invaders, 0, population_size)
     check_count("litter_size", litter_size, 1)
-    num_candidates = max(_NUM_CANDIDATES, 4 * population_size) if num_candidates is None else num_candidates
-    check_count("num_candidates", num_candidates, max(64, population_size), 2**20)
+    num_candidates = _num_candidates(population_size) if num_candidates is None else num_candidates
+    check_count("num_candidates", num_candidates, max(64, population_size), MAX_POPULATION)
     archive_size = _archive_size(population_size) if archive_size is None else archive_size
-    check_count("archive_size", archive_size, 16)
+    check_size("archive_size", archive_size, 16)
     if noisy is not None and not isinstance(noisy, bool):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
     has_model = num_invaders != 0 and surrogate is not None
@@ -333,6 +333,10 @@ def _resolve(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
     return cast(Surrogate, factory(space, num_points=archive_size))
+
+
+def _num_candidates(population_size: int) -> int:
+    return min(max(_NUM_CANDIDATES, 4 * population_size), MAX_POPULATION)
 
 
 def _archive_size(population_size: int) -> int:

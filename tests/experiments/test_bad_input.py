@@ -66,6 +66,26 @@ def test_it_is_told_in_one_line_and_nothing_is_written(case, inputs):
     assert fuzz.check(case, inputs) == []
 
 
+LIBRARY = fuzz.library()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SearchSpace(3)",
+        "SearchSpace([...])",
+        "encode of a number",
+        f"num_replicates={10**20}",
+        f"invasive_ga(archive_size={10**20})",
+        "encode of 5.4",
+        "key=2**32",
+        "algorithm='nonsense'",
+    ],
+)
+def test_the_library_tells_it_in_one_line(name):
+    assert fuzz.check_call(LIBRARY[name]) == []
+
+
 def test_the_check_finds_a_traceback_a_file_and_a_second_line(inputs, monkeypatch):
     def bad():
         print("error: one\nerror: two", file=sys.stderr)
