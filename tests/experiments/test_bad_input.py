@@ -201,6 +201,19 @@ def test_brackets_in_names_are_shown_and_gone_on_from(tmp_path, capfd):
     assert f"--resume {folder}: that run has" in capfd.readouterr().err
 
 
+def test_brackets_in_a_table_are_shown_as_they_are(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("[red]")
+    folder.mkdir()
+    for split in ("train", "t10k"):
+        head = bytes([0, 0, 8])
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(
+            head + bytes([3, 0, 0, 0, 12, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(12 * 28 * 28)
+        )
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(head + bytes([1, 0, 0, 0, 12]) + bytes(12))
+    assert "the IDX files in [red]" in plan(capfd, "--task", "mnist", "--data-dir", "[red]", "--processes", "1")
+
+
 def generation(number, seconds, compile_seconds=0.0, has_state=True):
     info = SimpleNamespace(best_loss=0.5)
     record = SimpleNamespace(generation=number, loss=np.array([1.0, 2.0]), num_failed=0, info=info)
