@@ -222,17 +222,20 @@ def write_config(
 
 
 class Start(NamedTuple):
-    """Where a run goes on: ``state`` None where it starts anew; ``notes`` are the checkpoint's."""
+    """Where a run begins or goes on; ``notes`` are the checkpoint's, empty where it goes on from none."""
 
-    state: State | None
+    state: State
     notes: dict[str, Any]
     warnings: tuple[str, ...]
 
 
-def restart(path: Path, like: State) -> Start:
-    """The newest usable checkpoint of the run in ``path``; changes nothing in it.
+def restart(path: Path, begin: State) -> Start:
+    """The newest usable checkpoint of the run in ``path``, or ``begin`` where nothing was recorded; changes nothing.
 
-    Raises ``ValueError`` where there are checkpoints and none can be used.
+    The state before the first generation is a checkpoint too, saved before the first row: where anything was
+    recorded, a kill cannot have left a folder without one.
+
+    Raises ``ValueError`` where something was recorded and no checkpoint can be used.
     """
 
     def refuse(notes: dict[str, Any]) -> str | None:
@@ -241,7 +244,25 @@ def restart(path: Path, like: State) -> Start:
                 return f"{name} is not what it was when that was saved"
         return None
 
-    found: Restored = restore(path / "checkpoints", like=like, refuse=refuse)
-    if found.state is None and found.unusable:
-        raise ValueError(f"--resume {path}: {'; '.join(found.unusable)}; nothing to go on from")
-    return Start(found.state, found.notes, found.unusable)
+    checkpoints = path / "checkpoints"
+    found: Restored = restore(checkpoints, like=begin, refuse=refuse)
+    if found.state is not None:
+        return Start(found.state, found.notes, found.unusable)
+    if _has_record(path):
+        why = "; ".join(found.unusable) or f"{checkpoints} has none"
+        raise ValueError(
+            f"--resume {path}: generations were recorded there, and there is no checkpoint to go on from ({why}); "
+            "nothing was changed"
+        )
+    return Start(begin, {}, found.unusable)
+
+
+def _has_record(path: Path) -> bool:
+    """Whether a generation was recorded, by any of the files: a start from nothing would lose it."""
+    history, events = path / "history.csv", path / "events.jsonl"
+    return (
+        any((path / "checkpoints").glob("[1-9]*"))
+        or (path / "result.json").exists()
+        or (history.exists() and history.stat().st_size > 0)
+        or (events.exists() and (not events.is_file() or b'"event": "generation"' in events.read_bytes()))
+    )

@@ -6,7 +6,6 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,11 +120,10 @@ def _prepare(options: Options, command: list[str]) -> Job:
         algorithm = known.given_to(algorithm)
     on_cpu = jax.default_backend() == "cpu"
     options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
-    start, notes = folder.Start(None, {}, ()), []
+    start, notes = folder.Start(evolution.init(algorithm, as_key(options.seed)), {}, ()), []
     if options.resume is not None:
         notes = folder.check_identity(options.resume, folder.identity(options, task.space, data, known))
-        like = jax.eval_shape(partial(evolution.init, algorithm), as_key(options.seed))
-        start = folder.restart(options.resume, like)
+        start = folder.restart(options.resume, start.state)
         runtime.agree(True)  # nobody writes before all have read
     assert options.replicates is not None  # resolved
     mesh = runtime.population_mesh()
@@ -192,8 +190,7 @@ class Search(NamedTuple):
 def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], is_enough: Callable[[], bool]) -> Search:
     """One generation after another, each to all sinks, until there is no more or process 0 has enough."""
     state, notes = job.start.state, job.start.notes
-    done = 0 if state is None else int(state.generation)
-    search = Search(done, notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
+    search = Search(int(state.generation), notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
     while not runtime.agree(is_enough()):
         generation = next(job.generations, None)
         if generation is None:
@@ -225,7 +222,7 @@ class Writers:
         if not self.recorder.has_checkpoints:
             console.print("no checkpoints: orbax-checkpoint is not installed (pip install 'jaxga[checkpoint]')")
         done = self.recorder.num_done
-        self.recorder.events.add("resume" if options.resume else "start", generation=done)
+        self.recorder.begin("resume" if options.resume else "start")
         progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))
         about = (path, config["run"], config["identity"], objective, job.task.space)
         self._trackers: list[Tracker] = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]

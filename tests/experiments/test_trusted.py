@@ -168,15 +168,15 @@ def test_every_generation_ends_in_a_checkpoint(tmp_path, monkeypatch):
 
     saved, save = [], Checkpoints.save
 
-    def spy(self, generation, *arguments):
-        saved.append((generation, save(self, generation, *arguments)))
+    def spy(self, generation, *arguments, **options):
+        saved.append((generation, save(self, generation, *arguments, **options)))
 
     monkeypatch.setattr(Checkpoints, "save", spy)
     for dispatch, expected in ((1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [3, 6, 8])):
         saved.clear()
         folder = str(tmp_path / str(dispatch))
         assert main([*SMALL, "--generations", "8", "--dispatch", str(dispatch), "--out", folder]) == 0
-        assert saved == [(generation, True) for generation in expected]
+        assert saved == [(generation, True) for generation in [0, *expected]]
 
 
 def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
