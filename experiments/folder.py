@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -154,6 +155,18 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     kept = {name: getattr(stored, name) for name in vars(stored) if name not in OUTSIDE and name not in named}
     kept |= {"data_dir": given.data_dir or stored.data_dir, "out": given.resume}
     return dataclasses.replace(given, **kept)
+
+
+def resume_command(options: Options, path: Path) -> str:
+    """The command that goes on with this run as it was called, as a shell takes it."""
+    program = sys.argv[0]
+    words = ["python", program] if program.endswith(".py") else [Path(program).name]
+    words += ["--resume", str(path)]
+    for name in OUTSIDE:
+        value = getattr(options, name)
+        if name not in ("out", "resume", "data_dir") and value != getattr(Options(), name):  # data_dir is kept
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: Known | None) -> dict[str, Any]:

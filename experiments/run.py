@@ -21,7 +21,7 @@ from experiments.options import Options
 from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
 from experiments.start import join, run_command, use_compilation_cache
-from experiments.stopping import Interrupt, Watch
+from experiments.stopping import ENOUGH, GO_ON, INTERRUPTED, Interrupt, Watch
 from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
 from jaxga import Algorithm, AllMembersFailed, Evaluation, Generation, Task, evolution, run, runtime
@@ -31,7 +31,7 @@ from jaxga.run import as_key, evaluate_fresh
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (2 for what the user can mend, 130 after Ctrl-C)."""
+    """Run the command line; returns the exit status (2 for what the user can mend, 128 + its number after a signal)."""
     began = time.perf_counter()
     given = list(sys.argv[1:] if arguments is None else arguments)
     with contextlib.ExitStack() as stack:
@@ -144,22 +144,22 @@ def _prepare(options: Options, command: list[str]) -> Job:
 def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
     watch = Watch(job.options.rules, job.task.objective, job.start.notes.get("watch"))
+    go_on = folder.resume_command(job.options, path) if path is not None else ""
     with contextlib.ExitStack() as stack:
-        sinks: list[Callable[[Generation], None]] = [watch.write]
-        writers = None
-        if path is not None:
-            writers = Writers(console, path, job, watch, stack)
-            sinks += writers.sinks
-        interrupt = stack.enter_context(
-            Interrupt("Ctrl-C: this generation is finished and saved; once more leaves at once")
-        )
+        writers = Writers(console, path, job, watch, stack) if path is not None else None
+        sinks = [watch.write, *(writers.sinks if writers is not None else ())]
+        interrupt = stack.enter_context(Interrupt(go_on, is_first=path is not None))
         seconds = {"start": time.perf_counter() - began}
-        search = _follow(job, sinks, lambda: interrupt.asked or watch.reason() is not None)
+        with writers.progress if writers is not None else contextlib.nullcontext():
+            search = _follow(job, sinks, lambda: interrupt.decision or (ENOUGH if watch.reason() else GO_ON))
         if writers is not None:
             writers.recorder.finish()
-        if search.best_genome is None:  # Ctrl-C before the first generation
-            return 130
-        is_interrupted, reason = interrupt.asked, watch.reason()
+        interrupt.saved()
+        decision = runtime.agree(interrupt.decision)
+        if search.best_genome is None or decision not in (GO_ON, INTERRUPTED):
+            if writers is not None:
+                writers.leave(search, decision, go_on)
+            return decision
         seconds |= {"compile": search.compile_seconds, "generations": search.seconds}
         mark = time.perf_counter()
         fresh = evaluate_fresh(
@@ -172,8 +172,8 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         )
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
-            writers.finish(search, fresh, seconds, is_interrupted, reason)
-        return 130 if is_interrupted else 0
+            writers.finish(search, fresh, seconds, watch.reason(), go_on if decision == INTERRUPTED else None)
+        return decision
 
 
 class Search(NamedTuple):
@@ -187,11 +187,11 @@ class Search(NamedTuple):
     compile_seconds: float
 
 
-def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], is_enough: Callable[[], bool]) -> Search:
-    """One generation after another, each to all sinks, until there is no more or process 0 has enough."""
+def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], decide: Callable[[], int]) -> Search:
+    """One generation after another, each to all sinks, until there is no more or process 0 decides to end."""
     state, notes = job.start.state, job.start.notes
     search = Search(int(state.generation), notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
-    while not runtime.agree(is_enough()):
+    while runtime.agree(decide()) == GO_ON:
         generation = next(job.generations, None)
         if generation is None:
             break
@@ -223,18 +223,23 @@ class Writers:
             console.print("no checkpoints: orbax-checkpoint is not installed (pip install 'jaxga[checkpoint]')")
         done = self.recorder.num_done
         self.recorder.begin("resume" if options.resume else "start")
-        progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))
+        self.progress = screen.ProgressLine(console, objective, options.num_generations, done)
         about = (path, config["run"], config["identity"], objective, job.task.space)
         self._trackers: list[Tracker] = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
-        self.sinks = [self.recorder.write, progress.write, *(tracker.write for tracker in self._trackers)]
+        self.sinks = [self.recorder.write, self.progress.write, *(tracker.write for tracker in self._trackers)]
+
+    def leave(self, search: Search, status: int, go_on: str) -> None:
+        """The end of a run that was told to leave: all is saved, and no time for more."""
+        self.recorder.events.add("interrupted", generation=search.num_done, reason=f"status {status}")
+        self._print_go_on(go_on)
 
     def finish(
-        self, search: Search, fresh: Evaluation, seconds: dict[str, float], is_interrupted: bool, reason: str | None
+        self, search: Search, fresh: Evaluation, seconds: dict[str, float], reason: str | None, go_on: str | None
     ) -> None:
-        """The result, the report, and what the screen shows of them."""
+        """The result, the report, and what the screen shows of them; ``go_on`` only after Ctrl-C."""
         mark, task, console, path = time.perf_counter(), self._job.task, self._console, self._path
         options, size = self._job.options, self._job.algorithm.population_size
-        status = "interrupted" if is_interrupted else "finished"
+        status = "interrupted" if go_on else "finished"
         value, best = task.objective.sign * search.best_loss, task.space.setting(search.best_genome)
         self.recorder.events.add(status, generation=search.num_done, reason=reason)
         scores = {task.objective.name: fresh.value, **fresh.metrics}
@@ -250,18 +255,24 @@ class Writers:
             "seconds": seconds,
         }
         records.write_json(path / "result.json", result)
+        screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
+        if go_on or reason:
+            console.print(f"\n[bold]Ended early[/bold] after generation {search.num_done}: {reason or 'Ctrl-C'}")
         figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
         for tracker in self._trackers:
             tracker.finish(best, figures)
-        left_out = [] if options.no_report else write_outputs(path)
+        with console.status("writing the report ..."):
+            left_out = [] if options.no_report else write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
-        screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         screen.print_times(console, seconds)
-        if is_interrupted or reason:
-            console.print(f"\n[bold]Ended early[/bold] after generation {search.num_done}: {reason or 'Ctrl-C'}")
         for line in left_out:
             console.print(line, soft_wrap=True)
         screen.print_files(console, path)
+        if go_on:
+            self._print_go_on(go_on)
+
+    def _print_go_on(self, command: str) -> None:
+        self._console.print(f"\ngo on with: {command}", soft_wrap=True, markup=False)
 
 
 def _print_plan(console: Console, job: Job) -> None:

@@ -45,6 +45,7 @@ class ProgressLine:
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
+            transient=True,
         )
         self._bar = self._progress.add_task("compiling the generation ...", total=num_generations, completed=num_done)
 

@@ -85,6 +85,8 @@ def distributed(
         ValueError: a number is missing or out of its range.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # JAX's preemption notifier takes SIGTERM for itself and ends nothing.
+    jax.config.update("jax_enable_preemption_service", False)
     if os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_process_0, daemon=True).start()
     if coordinator == "auto":
@@ -163,11 +165,11 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
 
 
-def agree(decision: bool) -> bool:
-    """Process 0's decision, in every process; all of them must call it."""
+def agree(decision: int) -> int:
+    """Process 0's decision, a bool or a small number, in every process; all of them must call it."""
     if jax.process_count() == 1:
         return decision
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(decision)))
+    return int(multihost_utils.broadcast_one_to_all(np.asarray(decision, np.int32)))
 
 
 def start_workers(arguments: Sequence[str], num_processes: int) -> None:
@@ -220,10 +222,10 @@ def _end_with_process_0() -> None:
 def leave(status: int) -> NoReturn:
     """End this process and its workers at once, without waiting for them to come to an end.
 
-    A worker waits: what ends it ends process 0 too, which says why.
+    A worker waits a while: what ends it ends process 0 too, which says why.
     """
     if os.environ.get(_LIFELINE):
-        threading.Event().wait(_HEARTBEAT_TIMEOUT)
+        threading.Event().wait(30)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -1,7 +1,14 @@
 """A run does what it is told: go on where it can and refuse where it cannot, end on a signal, keep to its time."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +16,8 @@ from experiments import recorder
 from experiments.run import main
 
 pytest.importorskip("orbax.checkpoint")
+ROOT = Path(__file__).parent.parent.parent
+RUN = ROOT / "experiments" / "run.py"
 SMALL = ["--task", "guess", "--algorithm", "random_search", "--pop", "6", "--processes", "1", "--no-report", "--quiet"]
 
 
@@ -114,3 +123,111 @@ def test_a_damaged_first_state_without_rows_is_a_fresh_start(finished, copy):
         (copy / name).unlink()
     assert resume(copy) == 0
     assert outcome(copy) == outcome(finished)
+
+
+# --- signals ---
+
+
+@pytest.fixture
+def start():
+    """Starts Python with these arguments; what still runs when the test ends is killed."""
+    started = []
+
+    def begin(*arguments, prefix=()):
+        command = [*prefix, sys.executable, *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate(timeout=60)
+
+
+# A compiled program does not return to Python; so does this sleep of the C library, restarted by itself.
+BUSY = """
+import ctypes, signal, sys
+from experiments import stopping
+stopping._GRACE = 1.0
+with stopping.Interrupt("python run.py --resume 'my run'") as interrupt:
+    {}
+    print("ready", flush=True)
+    while True:
+        ctypes.CDLL(None).sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "numbers", "status", "message"),
+    [
+        ("", [signal.SIGTERM], 143, "the last checkpoint stands; go on with: python run.py --resume 'my run'"),
+        ("", [signal.SIGHUP], 129, "the last checkpoint stands"),
+        ("", [signal.SIGINT, signal.SIGTERM], 143, "the last checkpoint stands"),
+        ("", [signal.SIGUSR1, signal.SIGTERM], 138, "SIGUSR1: this generation is saved, then the run leaves"),
+        ("", [signal.SIGTERM, signal.SIGINT, signal.SIGINT], 130, "go on with: python run.py --resume 'my run'"),
+        ("interrupt.saved()", [signal.SIGTERM], 143, "go on with"),
+        ("interrupt.saved()", [signal.SIGINT], 130, "go on with"),
+    ],
+)
+def test_a_signal_ends_a_process_that_is_inside_a_program(start, before, numbers, status, message):
+    process = start("-c", BUSY.format(before))
+    assert process.stdout.readline() == "ready\n"
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.2)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_run_under_nohup_outlives_its_terminal(start):
+    process = start("-c", BUSY.format(""), prefix=["nohup"])
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    time.sleep(1.5)
+    assert process.poll() is None
+
+
+def wait_for_generations(process, folder, number=3):
+    deadline = time.monotonic() + 100
+    path = folder / "history.csv"
+    while not (path.exists() and path.read_bytes().count(b"\n") > 6 * number):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def processes_of(folder):
+    """The processes with this folder on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "num_processes"), [(signal.SIGTERM, 143, 2), (signal.SIGUSR1, 138, 1), (signal.SIGHUP, 129, 1)]
+)
+def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_processes):
+    folder = tmp_path / "run"
+    options = [*SMALL[:-1], "--generations", 100_000, "--out", folder, "--processes", num_processes]
+    process = start(RUN, *options)
+    wait_for_generations(process, folder)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.count("\n") == 2
+    assert f"{number.name}: this generation is saved" in err
+    assert out.splitlines()[-1].startswith(f"go on with: python {RUN} --resume {folder}")
+    assert ("--processes 2" in out.splitlines()[-1]) == (num_processes == 2)
+    assert not (folder / "result.json").exists()
+    deadline = time.monotonic() + 20
+    while processes_of(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    num_done = (folder / "history.csv").read_bytes().count(b"\n") // 6
+    assert max(int(path.name) for path in (folder / "checkpoints").iterdir()) == num_done

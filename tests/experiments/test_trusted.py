@@ -297,7 +297,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     folder = tmp_path / "run"
     code = (
         "import sys, time, ctypes\nfrom experiments.stopping import Interrupt\n"
-        "with Interrupt('first'):\n    print('ready', flush=True)\n    ctypes.CDLL(None).sleep(60)\n"
+        "with Interrupt('run.py --resume DIR'):\n    print('ready', flush=True)\n    ctypes.CDLL(None).sleep(60)\n"
     )
     # A compiled program does not return to Python; so does this sleep of the C library, restarted by itself.
     code = code.replace("ctypes.CDLL(None).sleep(60)", "[ctypes.CDLL(None).sleep(60) for _ in range(9)]")
