@@ -11,6 +11,7 @@ The way to use every core of a CPU is one process per core, joined by JAX's own 
 
 import hashlib
 import importlib.metadata
+import ipaddress
 import os
 import signal
 import socket
@@ -20,11 +21,13 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import IO, Any, Literal, NoReturn
 
 import jax
 import numpy as np
 from jax._src import cache_key
+from jax._src.lib import _jax
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -73,7 +76,8 @@ def distributed(
 ) -> None:
     """Join this process to a run of several, on one host or many; call it before any JAX computation.
 
-    A thin wrapper of ``jax.distributed.initialize`` that makes CPU processes talk through Gloo.
+    A thin wrapper of ``jax.distributed.initialize`` that makes CPU processes talk through Gloo. Neither
+    authenticates who connects: where the coordinator is a loopback address, both listen there alone.
 
     Args:
         coordinator: ``"host:port"`` of process 0, or ``"auto"`` where SLURM, Kubernetes or Open MPI
@@ -97,15 +101,29 @@ def distributed(
         raise ValueError("a coordinator needs the number of processes and this process's id")
     if not 0 <= process_id < num_processes:
         raise ValueError(f"process id must lie in [0, {num_processes - 1}], got {process_id}")
+    is_local = _is_loopback(coordinator)
+    if is_local:
+        # Gloo listens where the host's name leads to, which may be another network or nowhere.
+        _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname="127.0.0.1")
     jax.distributed.initialize(
         coordinator_address=coordinator,
         num_processes=num_processes,
         process_id=process_id,
         heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+        # JAX's own choice is every address of the host.
+        coordinator_bind_address=coordinator if is_local else None,
     )
     _connect()
     if os.environ.get(_LIFELINE):
         _share_compiled_programs()
+
+
+def _is_loopback(coordinator: str) -> bool:
+    host = coordinator.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another host's name
+        return False
 
 
 def _connect() -> None:
