@@ -187,7 +187,9 @@ class Options:
     ] = None
     max_seconds: Annotated[
         float | None,
-        Option(min=0, rich_help_panel=_STOP, show_default=False, help="Seconds; the generation they pass in is ended."),
+        Option(
+            min=0, rich_help_panel=_STOP, show_default=False, help="Seconds for the whole command: see docs/records.md."
+        ),
     ] = None
     max_evaluations: Annotated[
         int | None,

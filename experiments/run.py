@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,8 @@ from experiments import folder, records, screen
 from experiments.options import Options
 from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
-from experiments.start import join, run_command, use_compilation_cache
-from experiments.stopping import ENOUGH, GO_ON, INTERRUPTED, Interrupt, Watch
+from experiments.start import join, process_seconds, run_command, use_compilation_cache
+from experiments.stopping import ENOUGH, GO_ON, INTERRUPTED, REPORT_SECONDS, Command, Interrupt, Watch
 from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
 from jaxga import Algorithm, AllMembersFailed, Evaluation, Generation, Task, evolution, run, runtime
@@ -32,7 +33,7 @@ from jaxga.run import as_key, evaluate_fresh
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for what the user can mend, 128 + its number after a signal)."""
-    began = time.perf_counter()
+    began = time.perf_counter() - (process_seconds() if arguments is None else 0.0)
     given = list(sys.argv[1:] if arguments is None else arguments)
     with contextlib.ExitStack() as stack:
         try:
@@ -143,7 +144,7 @@ def _prepare(options: Options, command: list[str]) -> Job:
 
 def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
-    watch = Watch(job.options.rules, job.task.objective, job.start.notes.get("watch"))
+    watch = Watch(job.options.rules, job.task.objective, _command(job, began), job.start.notes.get("watch"))
     go_on = folder.resume_command(job.options, path) if path is not None else ""
     with contextlib.ExitStack() as stack:
         writers = Writers(console, path, job, watch, stack) if path is not None else None
@@ -151,7 +152,7 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         interrupt = stack.enter_context(Interrupt(go_on, is_first=path is not None))
         seconds = {"start": time.perf_counter() - began}
         with writers.progress if writers is not None else contextlib.nullcontext():
-            search = _follow(job, sinks, lambda: interrupt.decision or (ENOUGH if watch.reason() else GO_ON))
+            search = _follow(job, sinks, lambda: interrupt.decision or (ENOUGH if watch.ends() else GO_ON))
         if writers is not None:
             writers.recorder.finish()
         interrupt.saved()
@@ -172,8 +173,25 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         )
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
-            writers.finish(search, fresh, seconds, watch.reason(), go_on if decision == INTERRUPTED else None)
+            writers.finish(search, fresh, seconds, watch.reason, go_on if decision == INTERRUPTED else None)
         return decision
+
+
+def _command(job: Job, began: float) -> Command:
+    options, num_devices = job.options, 1 if job.mesh is None else job.mesh.size
+
+    def num_chunks(num_trainings: int) -> int:
+        """One after another, on each device."""
+        num_local = math.ceil(num_trainings / num_devices)
+        return math.ceil(num_local / (options.chunk or num_local)) if num_local else 0
+
+    num_trainings = job.algorithm.population_size * (options.replicates or 1)
+    return Command(
+        elapsed=lambda: time.perf_counter() - began,
+        winner=num_chunks(options.fresh or 0) / num_chunks(num_trainings) / options.dispatch,
+        report=0.0 if options.no_report else REPORT_SECONDS,
+        num_ahead=0 if job.mesh is not None and jax.default_backend() == "cpu" else 1,  # see jaxga.run
+    )
 
 
 class Search(NamedTuple):
@@ -191,10 +209,8 @@ def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], decide: Cal
     """One generation after another, each to all sinks, until there is no more or process 0 decides to end."""
     state, notes = job.start.state, job.start.notes
     search = Search(int(state.generation), notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
-    while runtime.agree(decide()) == GO_ON:
-        generation = next(job.generations, None)
-        if generation is None:
-            break
+    while search.num_done < job.options.num_generations and runtime.agree(decide()) == GO_ON:
+        generation = next(job.generations)
         for sink in sinks:
             sink(generation)
         record, compiling = generation.record, generation.compile_seconds

@@ -27,7 +27,7 @@ from typing import IO, Any, Literal, NoReturn
 import jax
 import numpy as np
 from jax._src import cache_key
-from jax._src.lib import _jax
+from jax._src.lib import _jax  # pyright: ignore[reportPrivateImportUsage]
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 

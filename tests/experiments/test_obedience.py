@@ -10,10 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import recorder
+from experiments import run as command_line
 from experiments.run import main
+from experiments.stopping import Command, Rules, Watch
+from jaxga import Generation, Objective
+from jaxga.base import Info
+from jaxga.evolution import Record
 
 pytest.importorskip("orbax.checkpoint")
 ROOT = Path(__file__).parent.parent.parent
@@ -231,3 +237,73 @@ def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_
         time.sleep(0.1)
     num_done = (folder / "history.csv").read_bytes().count(b"\n") // 6
     assert max(int(path.name) for path in (folder / "checkpoints").iterdir()) == num_done
+
+
+# --- --max-seconds ---
+
+
+def generation(number, seconds, compile_seconds=0.0, is_last_of_dispatch=True):
+    record = Record(number, np.zeros((2, 1)), np.zeros(2), np.zeros(2), {}, 0, Info(*[np.zeros(2)] * 4, 1.0))
+    return Generation(record, record if is_last_of_dispatch else None, seconds, compile_seconds)
+
+
+def watch_of(max_seconds, now, notes=None, **command):
+    return Watch(Rules(max_seconds=max_seconds), Objective("value", "min"), Command(lambda: now[0], **command), notes)
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),  # after the first generation: 20 seconds have passed, 8 of them compiling, 2 in it
+    [
+        ({}, 20 + 2 + 8),
+        ({"report": 15.0}, 20 + 2 + 8 + 15),
+        ({"winner": 1.5}, 20 + 2 + 8 + 3),
+        ({"num_ahead": 1}, 20 + 2 + 8 + 2),
+    ],
+)
+def test_no_generation_is_started_that_leaves_no_time_for_the_end(command, needed):
+    for max_seconds, ends in ((needed, False), (needed - 0.1, True)):
+        now = [0.0]
+        watch = watch_of(max_seconds, now, **command)
+        assert not watch.ends()  # the first one cannot be estimated
+        now[0] = 20.0
+        watch.write(generation(0, 10.0, 8.0))
+        assert watch.ends() == ends
+        assert bool(watch.reason) == ends
+
+
+def test_generations_that_one_program_gives_end_together():
+    now = [0.0]
+    watch = watch_of(25.0, now)
+    for number, seconds in enumerate((9.0, 0.5, 0.5)):
+        now[0] += seconds
+        watch.write(generation(number, seconds, is_last_of_dispatch=number == 2))
+        assert not watch.ends()
+    now[0] = 16.0  # and 10 for the next three
+    assert watch.ends()
+
+
+def test_seconds_before_a_resume_count_and_so_does_its_compile():
+    now = [20.0]
+    watch = watch_of(100.0, now)
+    watch.write(generation(0, 10.0, 8.0))
+    for max_seconds, ends in ((20 + 5 + 2 + 8 + 8, False), (20 + 5 + 2 + 8 + 7.9, True)):
+        now[0] = 5.0
+        assert watch_of(max_seconds, now, json.loads(json.dumps(watch.notes))).ends() == ends
+
+
+def test_the_report_is_kept_in_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_line, "REPORT_SECONDS", 2000.0)
+    monkeypatch.setattr(command_line, "write_outputs", lambda path: [])
+    for name, arguments, num_done in (("with", SMALL[:-2], 1), ("without", SMALL[:-1], 4)):
+        options = [*arguments, "--quiet", "--generations", "4", "--max-seconds", "1000", "--out", str(tmp_path / name)]
+        assert main(options) == 0
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert result["generations"] == num_done
+        assert (result["reason"] is None) == (num_done == 4)
+
+
+def test_a_command_counts_from_the_start_of_its_process():
+    code = "import time; time.sleep(1)\nfrom experiments.start import process_seconds\nprint(process_seconds())"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, timeout=100, check=True)  # fmt: skip
+    assert 1 < float(done.stdout) < 100

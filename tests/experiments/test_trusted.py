@@ -18,7 +18,7 @@ import pytest
 import jaxga
 from experiments import records
 from experiments.run import main
-from experiments.stopping import Rules, Watch
+from experiments.stopping import Command, Rules, Watch
 from jaxga.base import Info, Objective
 from jaxga.evolution import Record
 from jaxga.run import Generation
@@ -191,7 +191,7 @@ def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
 
 def generation(number, best_loss, seconds=1.0):
     record = Record(number, np.zeros((2, 1)), np.zeros(2), np.zeros(2), {}, 0, Info(*[np.zeros(2)] * 4, best_loss))
-    return Generation(record, None, seconds, 0.0)
+    return Generation(record, record, seconds, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -201,20 +201,26 @@ def generation(number, best_loss, seconds=1.0):
         (Rules(target=2.0), "max", [-1.0, -1.9, -2.0, -3.0], 3),
         (Rules(patience=2), "min", [4.0, 3.0, 3.0, 2.0, 2.0, 2.0, 1.0], 6),
         (Rules(patience=1), "min", [4.0, 4.0, 3.0], 2),
-        (Rules(max_seconds=2.5), "min", [4.0, 3.0, 2.0, 1.0], 3),
-        (Rules(max_seconds=2.0), "min", [4.0, 3.0, 2.0, 1.0], 2),
+        (Rules(max_seconds=3.5), "min", [4.0, 3.0, 2.0, 1.0], 3),
+        (Rules(max_seconds=3.0), "min", [4.0, 3.0, 2.0, 1.0], 3),
+        (Rules(max_seconds=2.9), "min", [4.0, 3.0, 2.0, 1.0], 2),
+        (Rules(max_seconds=0.1), "min", [4.0, 3.0, 2.0, 1.0], 1),
         (Rules(), "min", [4.0, 4.0, 4.0], None),
     ],
 )
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_rules_end_a_run_exactly(rules, direction, best_losses, stops_after, is_resumed):
-    objective = Objective("value", direction)
-    watch, stopped = Watch(rules, objective), None
+    objective, now = Objective("value", direction), [0.0]
+    command = Command(elapsed=lambda: now[0])
+    watch, stopped = Watch(rules, objective, command), None
+    assert not watch.ends()
     for i, best_loss in enumerate(best_losses):
         if is_resumed:
-            watch = Watch(rules, objective, json.loads(json.dumps(watch.notes)))
+            now[0] = 0.0
+            watch = Watch(rules, objective, command, json.loads(json.dumps(watch.notes)))
+        now[0] += 1.0
         watch.write(generation(i, best_loss))
-        if watch.reason() and stopped is None:
+        if watch.ends() and stopped is None:
             stopped = i + 1
     assert stopped == stops_after
 
