@@ -188,7 +188,10 @@ class Options:
     max_seconds: Annotated[
         float | None,
         Option(
-            min=0, rich_help_panel=_STOP, show_default=False, help="Seconds for the whole command: see docs/records.md."
+            min=0,
+            rich_help_panel=_STOP,
+            show_default=False,
+            help="Seconds of the whole command, the report counted: no generation begins that would end too late.",
         ),
     ] = None
     max_evaluations: Annotated[

@@ -273,7 +273,8 @@ class Writers:
         records.write_json(path / "result.json", result)
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
         if go_on or reason:
-            console.print(f"\n[bold]Ended early[/bold] after generation {search.num_done}: {reason or 'Ctrl-C'}")
+            why = f"after generation {search.num_done}: {reason or 'Ctrl-C'}"
+            console.print(f"\n[bold]Ended early[/bold] {why}", soft_wrap=True)
         figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
         for tracker in self._trackers:
             tracker.finish(best, figures)
