@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import jaxga
 from experiments import recorder
 from experiments import run as command_line
 from experiments.run import main
@@ -307,3 +308,51 @@ def test_a_command_counts_from_the_start_of_its_process():
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True, timeout=100, check=True)  # fmt: skip
     assert 1 < float(done.stdout) < 100
+
+
+# --- the folder and its configuration ---
+
+
+@pytest.mark.parametrize("names", [[".lock"], [".lock", ".config.json"], [".lock", "warm_start.json", ".config.json"]])
+def test_killed_before_its_configuration_a_folder_is_new(finished, tmp_path, names):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text('{"half a')
+    assert run(folder) == 0
+    assert outcome(folder) == outcome(finished)
+    assert not (folder / "warm_start.json").exists()
+
+
+def test_a_folder_that_another_run_is_starting_in_is_left_alone(tmp_path, capfd):
+    with command_line.folder.Held("guess", tmp_path / "run", None):
+        assert run(tmp_path / "run") == 2
+        assert "is in use by another run" in capfd.readouterr().err
+        assert (tmp_path / "run" / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["options"].update(seed=5), "seed is 5 there and 0 in its identity"),
+        (lambda c: c["identity"].update(pop=8), "pop is 6 there and 8 in its identity"),
+        (lambda c: c["data"].update(sha256="abc"), "data is abc there and None in its identity"),
+        (lambda c: c["space"]["n3"].update(high=7), "search space is {"),
+        (lambda c: c["options"].update(generations=9), "not in what its identity can tell"),
+        (lambda c: c.update(created="2020-01-01"), "not in what its identity can tell"),
+        (lambda c: c.pop("sha256"), "not in what its identity can tell"),
+    ],
+)
+def test_a_changed_configuration_is_told(copy, change, message, capfd):
+    config = json.loads((copy / "config.json").read_text())
+    change(config)
+    (copy / "config.json").write_text(json.dumps(config))
+    is_refused(copy, capfd, "config.json was changed or damaged after the run wrote it", message)
+    assert jaxga.load(copy).config == config
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.csv", "events.jsonl", "result.json", ".lock"])
+def test_a_directory_in_a_files_place(copy, name, capfd):
+    (copy / name).unlink()
+    (copy / name).mkdir()
+    is_refused(copy, capfd, str(copy))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxga
-from experiments import records
+from experiments import folder, records
 from experiments.run import main
 from experiments.stopping import Command, Rules, Watch
 from jaxga.base import Info, Objective
@@ -137,9 +137,9 @@ def test_the_same_option_named_again_is_no_change(whole):
     ],
 )
 def test_other_data_is_refused_and_other_versions_are_told(half, change, status, message, capfd):
-    config = json.loads((half / "config.json").read_text())
+    config = folder.read_config(half)
     change(config)
-    (half / "config.json").write_text(json.dumps(config))
+    folder.save_config(half, config)
     assert main(["--resume", str(half), "--processes", "1", "--no-report"]) == status
     captured = capfd.readouterr()
     assert message in captured.out + captured.err
