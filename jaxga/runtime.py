@@ -32,8 +32,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
-# Seconds after which a process on another host that does not answer is taken for dead.
-_HEARTBEAT_TIMEOUT = 30
+# Seconds after which a process on another host that does not answer is taken for dead: JAX then ends all of them. One
+# that ends closes its connections, which is noticed at once; this is for a host that lost its power or its network.
+_HEARTBEAT_TIMEOUT = 300
+# On one machine a process that does not answer is stopped (Ctrl-Z) and may go on: 11 days.
+_LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # Set for the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
 
@@ -109,7 +112,7 @@ def distributed(
         coordinator_address=coordinator,
         num_processes=num_processes,
         process_id=process_id,
-        heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+        heartbeat_timeout_seconds=_LOCAL_HEARTBEAT_TIMEOUT if is_local else _HEARTBEAT_TIMEOUT,
         # JAX's own choice is every address of the host.
         coordinator_bind_address=coordinator if is_local else None,
     )
@@ -195,8 +198,9 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
 
     Each worker runs ``python *arguments`` with ``--coordinator``, ``--num-processes`` and ``--process-id``
     appended, for it to hand to :func:`distributed`, and with its share of the cores. Workers print
-    nothing and do not see Ctrl-C: this process decides. They end with it, however it ends; and where
-    one of them fails, this process ends at once with status 1 and names it.
+    nothing and do not see Ctrl-C: this process decides. They end with it, however it ends; where
+    one of them fails, this process ends at once with status 1 and names it; where one is stopped, the
+    others wait for it, and this process names it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -222,7 +226,9 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
 
 
 def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
-    status = worker.wait()
+    while os.WIFSTOPPED(status := os.waitpid(worker.pid, os.WUNTRACED)[1]):
+        print(f"{name} is stopped and the run waits for it: kill -CONT {worker.pid}", file=sys.stderr, flush=True)
+    worker.returncode = status = os.waitstatus_to_exitcode(status)
     if status:
         errors.seek(0)
         lines = errors.read().decode(errors="replace").strip().splitlines()
