@@ -16,6 +16,7 @@ import pytest
 import jaxga
 from experiments import recorder
 from experiments import run as command_line
+from experiments.options import Options
 from experiments.run import main
 from experiments.stopping import Command, Rules, Watch
 from jaxga import Generation, Objective
@@ -356,3 +357,27 @@ def test_a_directory_in_a_files_place(copy, name, capfd):
     (copy / name).unlink()
     (copy / name).mkdir()
     is_refused(copy, capfd, str(copy))
+
+
+# --- what is shown ---
+
+
+def test_the_result_is_shown_before_the_report_is_written(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(command_line, "write_outputs", lambda path: print("the report", flush=True) or [])
+    assert main([*SMALL[:-2], "--generations", "2", "--out", str(tmp_path / "run")]) == 0
+    out = capfd.readouterr().out
+    places = [out.index(text) for text in ("generation 2/2", "Winner", "Figures", "the report", "Time", "Written")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("called", "options", "command"),
+    [
+        ("experiments/run.py", {}, "python experiments/run.py --resume 'my run'"),
+        ("/usr/bin/jaxga", {"processes": "2", "no_report": True}, "jaxga --resume 'my run' --processes 2 --no-report"),
+        ("run.py", {"seed": 3, "pop": 9, "out": Path("x"), "data_dir": Path("y")}, "python run.py --resume 'my run'"),
+    ],
+)
+def test_the_command_that_goes_on(called, options, command, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [called])
+    assert command_line.folder.resume_command(Options(**options), Path("my run")) == command
