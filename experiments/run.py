@@ -146,10 +146,9 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
     watch = Watch(job.options.rules, job.task.objective, _command(job, began), job.start.notes.get("watch"))
     go_on = folder.resume_command(job.options, path) if path is not None else ""
-    with contextlib.ExitStack() as stack:
+    with Interrupt(go_on, is_first=path is not None) as interrupt, contextlib.ExitStack() as stack:
         writers = Writers(console, path, job, watch, stack) if path is not None else None
         sinks = [watch.write, *(writers.sinks if writers is not None else ())]
-        interrupt = stack.enter_context(Interrupt(go_on, is_first=path is not None))
         seconds = {"start": time.perf_counter() - began}
         with writers.progress if writers is not None else contextlib.nullcontext():
             search = _follow(job, sinks, lambda: interrupt.decision or (ENOUGH if watch.ends() else GO_ON))
