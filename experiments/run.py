@@ -40,13 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = _parse(given)
             if options is None:  # --help has printed
                 return 0
-            path = None
-            if not options.process_id and not options.dry_run:
+            command, is_first, path = [sys.argv[0], *given], not options.process_id, None
+            if options.coordinator == "auto" and not options.dry_run:
+                join(options, command, options.entry.is_heavy)  # it says which process this is
+                is_first = jax.process_index() == 0
+            if is_first and not options.dry_run:
                 path = stack.enter_context(folder.Held(options.task, options.out, options.resume))
-            job = _prepare(options, [sys.argv[0], *given])
+            job = _prepare(options, command)
         except (ValueError, OSError, ImportError) as error:
             return _fail(str(error))
-        console = Console(quiet=options.quiet or bool(options.process_id), highlight=False)
+        console = Console(quiet=options.quiet or not is_first, highlight=False)
         _print_plan(console, job)
         for note in job.notes:
             console.print(f"[yellow]note[/yellow] {note}", soft_wrap=True)
@@ -109,7 +112,7 @@ def _prepare(options: Options, command: list[str]) -> Job:
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
     use_compilation_cache()
-    if not options.dry_run:
+    if not options.dry_run and options.coordinator != "auto":
         join(options, command, options.entry.is_heavy)
     task, data = options.entry.build(options)
     algorithm, known = options.make_algorithm(task.space), None

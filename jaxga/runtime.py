@@ -92,8 +92,9 @@ def distributed(
         ValueError: a number is missing or out of its range.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # JAX's preemption notifier takes SIGTERM for itself and ends nothing.
-    jax.config.update("jax_enable_preemption_service", False)
+    if "jax_enable_preemption_service" in jax.config.values:  # JAX 0.8 has no such choice
+        # The preemption notifier takes SIGTERM for itself and ends nothing.
+        jax.config.update("jax_enable_preemption_service", False)
     if os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_process_0, daemon=True).start()
     if coordinator == "auto":

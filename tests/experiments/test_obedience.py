@@ -381,3 +381,24 @@ def test_the_result_is_shown_before_the_report_is_written(tmp_path, monkeypatch,
 def test_the_command_that_goes_on(called, options, command, monkeypatch):
     monkeypatch.setattr(sys, "argv", [called])
     assert command_line.folder.resume_command(Options(**options), Path("my run")) == command
+
+
+def test_processes_that_slurm_starts(start, tmp_path, monkeypatch):
+    """Each finds out which one it is by joining; a signal to all of them ends all of them."""
+    folder = tmp_path / "run"
+    slurm = {"JOB_ID": "41234", "STEP_NODELIST": "localhost", "NTASKS": "2", "STEP_NUM_NODES": "1"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    processes = []
+    for number in range(2):
+        monkeypatch.setenv("SLURM_PROCID", str(number))
+        monkeypatch.setenv("SLURM_LOCALID", str(number))
+        options = [*SMALL[:-4], "--no-report", "--generations", 100_000, "--out", folder, "--coordinator", "auto"]
+        processes.append(start(RUN, *options))
+    wait_for_generations(processes[0], folder)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    (out, _), (other, _) = (process.communicate(timeout=60) for process in processes)
+    assert [process.returncode for process in processes] == [143, 143]
+    assert "go on with: python" in out
+    assert other == ""
