@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -248,7 +249,7 @@ class Writers:
 
     def leave(self, search: Search, status: int, go_on: str) -> None:
         """The end of a run that was told to leave: all is saved, and no time for more."""
-        self.recorder.events.add("interrupted", generation=search.num_done, reason=f"status {status}")
+        self.recorder.events.add("interrupted", generation=search.num_done, reason=signal.Signals(status - 128).name)
         self._print_go_on(go_on)
 
     def finish(

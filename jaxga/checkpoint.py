@@ -5,7 +5,6 @@ Orbax writes atomically and in the background; it would not notice a bit that wa
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import logging
 import shutil
@@ -125,8 +124,11 @@ def restore(
     """
     folder = Path(folder).absolute()
     steps = sorted(_steps(folder), reverse=True)
-    if steps and importlib.util.find_spec("orbax") is None:
-        raise ImportError(f"{folder} cannot be read without Orbax: pip install 'jaxga[checkpoint]'")
+    if steps:
+        try:
+            import orbax.checkpoint  # noqa: F401
+        except ImportError:
+            raise ImportError(f"{folder} cannot be read without Orbax: pip install 'jaxga[checkpoint]'") from None
     unusable: list[str] = []
     for step in steps:
         try:
@@ -179,7 +181,7 @@ def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any
 def _guarded(path: Path, write: Callable[[], Any]) -> Any:
     try:
         return write()
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except Exception as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {_first_line(error)}") from error

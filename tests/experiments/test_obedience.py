@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import jaxga
-from experiments import recorder
 from experiments import run as command_line
 from experiments.options import Options
 from experiments.run import main
@@ -104,14 +103,17 @@ def test_what_was_recorded_is_not_begun_anew(copy, harm, killed, capfd):
 
 
 def test_a_run_without_orbax_is_not_begun_anew(tmp_path, monkeypatch, capfd):
-    def missing(*_, **__):
-        raise ImportError
-
-    monkeypatch.setattr(recorder, "Checkpoints", missing)
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     assert run(tmp_path / "run") == 0
-    monkeypatch.undo()
     assert not (tmp_path / "run" / "checkpoints").exists()
     is_refused(tmp_path / "run", capfd, "there is no checkpoint to go on from")
+    monkeypatch.undo()
+    is_refused(tmp_path / "run", capfd, "there is no checkpoint to go on from")
+
+
+def test_checkpoints_without_orbax_are_not_damaged_ones(copy, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    is_refused(copy, capfd, "checkpoints cannot be read without Orbax: pip install 'jaxga[checkpoint]'")
 
 
 def test_killed_before_the_first_generation_was_saved_it_goes_on(finished, copy):
