@@ -56,6 +56,7 @@ def soak(cycles: int, options: list[str], seed: int, stopped: float, end: float,
         reference = scratch / f"reference{num_processes}"
         finish(start(["--out", str(reference), *options, "--processes", str(num_processes)], scratch / "cache"))
     jobs = [(case, n) for n in (1, 2) for case in (*CASES, STOP, *(WITH_WORKERS if n == 2 else ()))] * cycles
+    draw.shuffle(jobs)
     for number, (case, num_processes) in enumerate(jobs):
         if time.monotonic() > end:
             break
