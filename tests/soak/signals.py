@@ -67,11 +67,15 @@ def soak(cycles: int, options: list[str], seed: int, stopped: float, end: float,
             scratch / ("cache" if has_cache else f"empty{number}"),
             start_new_session=True,
         )
-        moment = _wait(process, folder, draw, has_cache)
+        if case.signals[0] in (signal.SIGTERM, signal.SIGHUP) and draw.random() < 0.25:
+            time.sleep(draw.uniform(0.2, 8.0))
+            moment = "while it starts"
+        else:
+            moment = _wait(process, folder, draw, has_cache)
         name = f"{case}, {num_processes} processes, {moment}"
         is_early = process.poll() is None and _send(process, case, folder, stopped, draw)
         errors = process.communicate(timeout=600)[1]
-        problems = _problems(process.returncode, errors, case, is_early)
+        problems = _problems(process.returncode, errors, case, is_early, moment)
         if orphans := end_orphans(folder):
             problems.append(f"{orphans} processes were left")
         if not problems:
@@ -121,9 +125,12 @@ def _send(process: subprocess.Popen[str], case: Case, folder: Path, stopped: flo
     return True
 
 
-def _problems(status: int, errors: str, case: Case, is_early: bool) -> list[str]:
+def _problems(status: int, errors: str, case: Case, is_early: bool, moment: str) -> list[str]:
     problems = []
-    if status not in ({case.status} if is_early else {case.status, 0}):
+    allowed = {case.status} if is_early else {case.status, 0}
+    if moment == "while it starts":  # a process that has nothing to save is ended by the signal itself
+        allowed.add(-case.signals[0])
+    if status not in allowed:
         problems.append(f"status {status} for {case.status}")
     if any(word in errors for word in ("Traceback", "Check failure", "Fatal")):
         problems.append(f"it printed {errors.strip()[-500:]!r}")
