@@ -278,12 +278,10 @@ def test_no_generation_is_started_that_leaves_no_time_for_the_end(command, neede
 def test_generations_that_one_program_gives_end_together():
     now = [0.0]
     watch = watch_of(25.0, now)
-    for number, seconds in enumerate((9.0, 0.5, 0.5)):
+    for number, seconds in enumerate((9.0, 0.5, 0.5, 9.0, 0.5, 0.5)):
         now[0] += seconds
-        watch.write(generation(number, seconds, is_last_of_dispatch=number == 2))
-        assert not watch.ends()
-    now[0] = 16.0  # and 10 for the next three
-    assert watch.ends()
+        watch.write(generation(number, seconds, is_last_of_dispatch=number % 3 == 2))
+        assert watch.ends() == (number == 5)  # 20 seconds, and 10 for the next three
 
 
 def test_seconds_before_a_resume_count_and_so_does_its_compile():
