@@ -8,8 +8,7 @@ so that matrix products round the same way.
     python tests/soak/kill.py --kills 36
     python tests/soak/kill.py --kills 20 -- --task guess --pop 8 --generations 40 --processes 2
     python tests/soak/kill.py --kills 20 -- --task mnist --data-dir DIR --pop 4 --steps 20 --generations 6 --processes 2
-    python tests/soak/kill.py --kills 20 -- --task cartpole --pop 4 --steps 2048 --generations 6 --replicates 1 \
-        --processes 2
+    python tests/soak/kill.py -- --task cartpole --pop 4 --steps 2048 --generations 6 --replicates 1 --processes 2
 """
 
 import argparse
