@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -20,7 +21,9 @@ from jaxga.checkpoint import Restored, restore
 from jaxga.evolution import State
 from jaxga.saved import describe
 
-WARM_START = "warm_start.json"
+CONFIG, WARM_START = "config.json", "warm_start.json"
+# What a run that was killed before its configuration was written leaves: nothing that is worth keeping.
+_LEFTOVERS = {".lock", f".{CONFIG}", WARM_START, f".{WARM_START}"}
 # Options that change no figure of any generation: how long the run is, where it runs and what it tells whom.
 # Everything else makes another run. Settings of the stop rules stand beside --generations: they end the same
 # sequence of generations earlier or later.
@@ -83,16 +86,21 @@ class Held:
         self._is_new = resume is None
         self._path = resume or out or Path("runs") / f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
         if self._is_new:
-            try:
-                self._path.mkdir(parents=True, exist_ok=True)
-                has_something = any(self._path.iterdir())
-            except OSError as error:
-                raise ValueError(f"--out {self._path} cannot be written: {error.strerror}") from None
-            if has_something:
-                raise ValueError(
-                    f"--out {self._path} is not empty: name a new folder, or go on with --resume {self._path}"
-                )
+            self._check_empty()
         self._lock = Lock(self._path, "--out" if self._is_new else "--resume")
+        if self._is_new:
+            self._check_empty()  # another run may have ended here just before
+            for name in _LEFTOVERS - {".lock"}:
+                (self._path / name).unlink(missing_ok=True)
+
+    def _check_empty(self) -> None:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            names = {path.name for path in self._path.iterdir()}
+        except OSError as error:
+            raise ValueError(f"--out {self._path} cannot be written: {error.strerror}") from None
+        if names - _LEFTOVERS:
+            raise ValueError(f"--out {self._path} is not empty: name a new folder, or go on with --resume {self._path}")
 
     def __enter__(self) -> Path:
         return self._path
@@ -107,16 +115,51 @@ class Held:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """``config.json`` of a run; ``ValueError`` where there is none that can be read."""
+    """``config.json`` of a run; ``ValueError`` where there is none that can be read.
+
+    Whether it is as the run wrote it is another question: :func:`check_config`.
+    """
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if not all(isinstance(config[part], dict) for part in ("options", "identity", "space", "objective")):
             raise TypeError
     except FileNotFoundError:
         raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError(f"{path / 'config.json'} cannot be read as a run's configuration") from None
+        raise ValueError(f"{path / CONFIG} cannot be read as a run's configuration") from None
     return config
+
+
+def save_config(path: Path, config: dict[str, Any]) -> None:
+    """Write ``config.json`` with the SHA-256 of its content."""
+    records.write_json(path / CONFIG, config | {"sha256": _sha256(config)})
+
+
+def check_config(path: Path, config: dict[str, Any]) -> None:
+    """``ValueError`` where ``config.json`` is not as a run wrote it; names the fields that can be told."""
+    if config.get("sha256") == _sha256(config):
+        return
+    data, versions = config.get("data"), config.get("versions")
+    told = config["options"] | {
+        "search space": config.get("space"),
+        "data": data.get("sha256") if isinstance(data, dict) else data,
+        "jaxga": versions.get("jaxga") if isinstance(versions, dict) else versions,
+        "warm_start": config["identity"].get("warm_start"),  # there a digest, and a file's name in the options
+    }
+    differing = [
+        f"{name} is {told.get(name)} there and {value} in its identity"
+        for name, value in config["identity"].items()
+        if told.get(name) != value
+    ]
+    raise ValueError(
+        f"--resume {path}: {CONFIG} was changed or damaged after the run wrote it "
+        f"({', '.join(differing) or 'not in what its identity can tell'}); nothing was changed"
+    )
+
+
+def _sha256(config: dict[str, Any]) -> str:
+    content = {name: value for name, value in config.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def resumed_options(given: Options, named: Collection[str]) -> Options:
@@ -132,6 +175,7 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     if given.out is not None:
         raise ValueError(f"--out does not go with --resume, which writes to {given.resume}; got {given.out}")
     config = read_config(given.resume)
+    check_config(given.resume, config)
     plain: dict[str, Any] = config["options"]
     unknown = sorted(set(plain) - {field.name for field in dataclasses.fields(Options)})
     if unknown:
@@ -153,6 +197,18 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     kept = {name: getattr(stored, name) for name in vars(stored) if name not in OUTSIDE and name not in named}
     kept |= {"data_dir": given.data_dir or stored.data_dir, "out": given.resume}
     return dataclasses.replace(given, **kept)
+
+
+def resume_command(options: Options, path: Path) -> str:
+    """The command that goes on with this run as it was called, as a shell takes it."""
+    program = sys.argv[0]
+    words = ["python", program] if program.endswith(".py") else [Path(program).name]
+    words += ["--resume", str(path)]
+    for name in OUTSIDE:
+        value = getattr(options, name)
+        if name not in ("out", "resume", "data_dir") and value != getattr(Options(), name):  # data_dir is kept
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: Known | None) -> dict[str, Any]:
@@ -216,23 +272,29 @@ def write_config(
         config = read_config(path)
         config["options"] |= {name: options.as_dict()[name] for name in LENGTH}
         config.setdefault("resumed", []).append({"time": now, "command": command})
-    records.write_json(path / "config.json", config)
+    save_config(path, config)
     return config
 
 
 class Start(NamedTuple):
-    """Where a run goes on: ``state`` None where it starts anew; ``notes`` are the checkpoint's."""
+    """Where a run begins or goes on; ``notes`` are the checkpoint's, empty where it goes on from none."""
 
-    state: State | None
+    state: State
     notes: dict[str, Any]
     warnings: tuple[str, ...]
 
 
-def restart(path: Path, like: State) -> Start:
-    """The newest usable checkpoint of the run in ``path``; changes nothing in it.
+def restart(path: Path, begin: State) -> Start:
+    """The newest usable checkpoint of the run in ``path``, or ``begin`` where nothing was recorded; changes nothing.
 
-    Raises ``ValueError`` where there are checkpoints and none can be used.
+    The state before the first generation is a checkpoint too, saved before the first row: where anything was
+    recorded, a kill cannot have left a folder without one.
+
+    Raises ``ValueError`` where something was recorded and no checkpoint can be used.
     """
+    for name in ("history.csv", "events.jsonl", "result.json"):
+        if (path / name).is_dir():
+            raise ValueError(f"--resume {path}: {name} is a directory; nothing was changed")
 
     def refuse(notes: dict[str, Any]) -> str | None:
         for name in ("history.csv", "events.jsonl"):
@@ -240,7 +302,25 @@ def restart(path: Path, like: State) -> Start:
                 return f"{name} is not what it was when that was saved"
         return None
 
-    found: Restored = restore(path / "checkpoints", like=like, refuse=refuse)
-    if found.state is None and found.unusable:
-        raise ValueError(f"--resume {path}: {'; '.join(found.unusable)}; nothing to go on from")
-    return Start(found.state, found.notes, found.unusable)
+    checkpoints = path / "checkpoints"
+    found: Restored = restore(checkpoints, like=begin, refuse=refuse)
+    if found.state is not None:
+        return Start(found.state, found.notes, found.unusable)
+    if _has_record(path):
+        why = "; ".join(found.unusable) or f"{checkpoints} has none"
+        raise ValueError(
+            f"--resume {path}: generations were recorded there, and there is no checkpoint to go on from ({why}); "
+            "nothing was changed"
+        )
+    return Start(begin, {}, found.unusable)
+
+
+def _has_record(path: Path) -> bool:
+    """Whether a generation was recorded, by any of the files: a start from nothing would lose it."""
+    history, events = path / "history.csv", path / "events.jsonl"
+    return (
+        any((path / "checkpoints").glob("[1-9]*"))
+        or (path / "result.json").exists()
+        or (history.exists() and history.stat().st_size > 0)
+        or (events.exists() and (not events.is_file() or b'"event": "generation"' in events.read_bytes()))
+    )

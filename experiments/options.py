@@ -193,7 +193,12 @@ class Options:
     ] = None
     max_seconds: Annotated[
         float | None,
-        Option(min=0, rich_help_panel=_STOP, show_default=False, help="Seconds; the generation they pass in is ended."),
+        Option(
+            min=0,
+            rich_help_panel=_STOP,
+            show_default=False,
+            help="Seconds of the whole command, the report counted: no generation begins that would end too late.",
+        ),
     ] = None
     max_evaluations: Annotated[
         int | None,

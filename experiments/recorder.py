@@ -30,6 +30,10 @@ class Recorder:
     """
 
     def __init__(self, path: Path, name: str, task: Task, num_replicates: int, start: Start, watch: Watch) -> None:
+        self.num_done = int(start.state.generation)
+        self._checkpoints: Checkpoints | None = None
+        with contextlib.suppress(ImportError):  # without Orbax a run is recorded, but cannot go on
+            self._checkpoints = Checkpoints(path / "checkpoints", after=self.num_done if start.notes else None)
         self._logs = {
             file: Log(path / file, start.notes.get(file, {"size": 0})["size"])
             for file in ("history.csv", "events.jsonl")
@@ -37,15 +41,18 @@ class Recorder:
         self._history = HistoryFile(self._logs["history.csv"], name, task.space, task.objective, num_replicates)
         self.events = Events(self._logs["events.jsonl"], task.objective)
         self._watch = watch
-        self.num_done = 0 if start.state is None else int(start.state.generation)
-        self._checkpoints: Checkpoints | None = None
-        with contextlib.suppress(ImportError):  # without Orbax a run is recorded, but cannot go on
-            self._checkpoints = Checkpoints(path / "checkpoints", after=self.num_done)
+        self._start = start
 
     @property
     def has_checkpoints(self) -> bool:
         """Whether Orbax is there."""
         return self._checkpoints is not None
+
+    def begin(self, event: str) -> None:
+        """Record that the run begins; a new one with a checkpoint, so that no row is ever without one."""
+        self.events.add(event, generation=self.num_done)
+        if self._checkpoints is not None and not self._start.notes:
+            self._checkpoints.save(self.num_done, self._start.state, self._notes(), wait=True)
 
     def write(self, generation: Generation) -> None:
         """One generation."""
@@ -54,17 +61,12 @@ class Recorder:
         self.num_done = int(generation.record.generation) + 1
         # Of several generations in one program only the last one's state comes out.
         if self._checkpoints is not None and generation.state is not None:
-            self._save(self._checkpoints, generation)
+            info = generation.record.info
+            best = {"best_genome": np.asarray(info.best_genome).tolist(), "best_loss": float(info.best_loss)}
+            self._checkpoints.save(self.num_done, generation.state, self._notes() | best)
 
-    def _save(self, checkpoints: Checkpoints, generation: Generation) -> None:
-        info = generation.record.info
-        notes: dict[str, Any] = {name: log.notes for name, log in self._logs.items()}
-        notes |= {
-            "watch": self._watch.notes,
-            "best_genome": np.asarray(info.best_genome).tolist(),
-            "best_loss": float(info.best_loss),
-        }
-        checkpoints.save(self.num_done, generation.state, notes)
+    def _notes(self) -> dict[str, Any]:
+        return {name: log.notes for name, log in self._logs.items()} | {"watch": self._watch.notes}
 
     def finish(self) -> None:
         """Wait until the last checkpoint is written."""

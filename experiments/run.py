@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import itertools
+import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ from experiments.arguments import MISTAKES, fail, parse
 from experiments.options import Options
 from experiments.outputs import write_outputs
 from experiments.recorder import Recorder
-from experiments.start import join, num_processes, run_command, use_compilation_cache
-from experiments.stopping import Interrupt, Watch
+from experiments.start import join, num_processes, process_seconds, run_command, use_compilation_cache
+from experiments.stopping import ENOUGH, GO_ON, INTERRUPTED, REPORT_SECONDS, Command, Interrupt, Watch
 from experiments.tracking import TRACKERS, Tracker
 from experiments.warm import Known, read_known
 from jaxga import Algorithm, AllMembersFailed, Evaluation, Generation, Task, evolution, run, runtime
@@ -32,21 +33,24 @@ from jaxga.run import as_key, evaluate_fresh
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (2 for what the user can mend, 130 after Ctrl-C)."""
-    began = time.perf_counter()
+    """Run the command line; returns the exit status (2 for what the user can mend, 128 + its number after a signal)."""
+    began = time.perf_counter() - (process_seconds() if arguments is None else 0.0)
     given = list(sys.argv[1:] if arguments is None else arguments)
     with contextlib.ExitStack() as stack:
         try:
             options = _parse(given)
             if options is None:  # --help has printed
                 return 0
-            path = None
-            if not options.process_id and not options.dry_run:
+            command, is_first, path = [sys.argv[0], *given], not options.process_id, None
+            if options.coordinator == "auto" and not options.dry_run:
+                join(options, command, options.entry.is_heavy)  # it says which process this is
+                is_first = jax.process_index() == 0
+            if is_first and not options.dry_run:
                 path = stack.enter_context(folder.Held(options.task, options.out, options.resume))
-            job = _prepare(options, [sys.argv[0], *given])
+            job = _prepare(options, command)
         except MISTAKES as error:
             return fail(error)
-        console = Console(quiet=options.quiet or bool(options.process_id), highlight=False, markup=False)
+        console = Console(quiet=options.quiet or not is_first, highlight=False, markup=False)
         _print_plan(console, job)
         for note in job.notes:
             screen.say(console, note, head="note", style="yellow")
@@ -104,7 +108,7 @@ def _prepare(options: Options, command: list[str]) -> Job:
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
     use_compilation_cache()
-    if not options.dry_run:
+    if not options.dry_run and options.coordinator != "auto":
         join(options, command, options.entry.is_heavy)
     task, data = options.entry.build(options)
     algorithm, known = options.make_algorithm(task.space), None
@@ -116,11 +120,10 @@ def _prepare(options: Options, command: list[str]) -> Job:
         algorithm = known.given_to(algorithm)
     on_cpu = jax.default_backend() == "cpu"
     options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
-    start, notes = folder.Start(None, {}, ()), []
+    start, notes = folder.Start(evolution.init(algorithm, as_key(options.seed)), {}, ()), []
     if options.resume is not None:
         notes = folder.check_identity(options.resume, folder.identity(options, task.space, data, known))
-        like = jax.eval_shape(partial(evolution.init, algorithm), as_key(options.seed))
-        start = folder.restart(options.resume, like)
+        start = folder.restart(options.resume, start.state)
         runtime.agree(True)  # nobody writes before all have read
     assert options.replicates is not None  # resolved
     mesh = runtime.population_mesh()
@@ -140,23 +143,22 @@ def _prepare(options: Options, command: list[str]) -> Job:
 
 def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
-    watch = Watch(job.options.rules, job.task.objective, job.start.notes.get("watch"))
-    with contextlib.ExitStack() as stack:
-        sinks: list[Callable[[Generation], None]] = [watch.write]
-        writers = None
-        if path is not None:
-            writers = Writers(console, path, job, watch, stack)
-            sinks += writers.sinks
-        interrupt = stack.enter_context(
-            Interrupt("Ctrl-C: this generation is finished and saved; once more leaves at once")
-        )
+    watch = Watch(job.options.rules, job.task.objective, _command(job, began), job.start.notes.get("watch"))
+    go_on = folder.resume_command(job.options, path) if path is not None else ""
+    with Interrupt(go_on, is_first=path is not None) as interrupt, contextlib.ExitStack() as stack:
+        writers = Writers(console, path, job, watch, stack) if path is not None else None
+        sinks = [watch.write, *(writers.sinks if writers is not None else ())]
         seconds = {"start": time.perf_counter() - began}
-        search = _follow(job, sinks, lambda: interrupt.asked or watch.reason() is not None)
+        with writers.progress if writers is not None else contextlib.nullcontext():
+            search = _follow(job, sinks, lambda: interrupt.decision or (ENOUGH if watch.ends() else GO_ON))
         if writers is not None:
             writers.recorder.finish()
-        if search.best_genome is None:  # Ctrl-C before the first generation
-            return 130
-        is_interrupted, reason = interrupt.asked, watch.reason()
+        interrupt.saved()
+        decision = runtime.agree(interrupt.decision)
+        if search.best_genome is None or decision not in (GO_ON, INTERRUPTED):
+            if writers is not None:
+                writers.leave(search, decision, go_on)
+            return decision
         seconds |= {"compile": search.compile_seconds, "generations": search.seconds}
         mark = time.perf_counter()
         fresh = evaluate_fresh(
@@ -169,8 +171,25 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         )
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
-            writers.finish(search, fresh, seconds, is_interrupted, reason)
-        return 130 if is_interrupted else 0
+            writers.finish(search, fresh, seconds, watch.reason, go_on if decision == INTERRUPTED else None)
+        return decision
+
+
+def _command(job: Job, began: float) -> Command:
+    options, num_devices = job.options, 1 if job.mesh is None else job.mesh.size
+
+    def num_chunks(num_trainings: int) -> int:
+        """One after another, on each device."""
+        num_local = math.ceil(num_trainings / num_devices)
+        return math.ceil(num_local / (options.chunk or num_local)) if num_local else 0
+
+    num_trainings = job.algorithm.population_size * (options.replicates or 1)
+    return Command(
+        elapsed=lambda: time.perf_counter() - began,
+        winner=num_chunks(options.fresh or 0) / num_chunks(num_trainings) / options.dispatch,
+        report=0.0 if options.no_report else REPORT_SECONDS,
+        num_ahead=0 if job.mesh is not None and jax.default_backend() == "cpu" else 1,  # see jaxga.run
+    )
 
 
 class Search(NamedTuple):
@@ -184,15 +203,12 @@ class Search(NamedTuple):
     compile_seconds: float
 
 
-def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], is_enough: Callable[[], bool]) -> Search:
-    """One generation after another, each to all sinks, until there is no more or process 0 has enough."""
+def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], decide: Callable[[], int]) -> Search:
+    """One generation after another, each to all sinks, until there is no more or process 0 decides to end."""
     state, notes = job.start.state, job.start.notes
-    done = 0 if state is None else int(state.generation)
-    search = Search(done, notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
-    while not runtime.agree(is_enough()):
-        generation = next(job.generations, None)
-        if generation is None:
-            break
+    search = Search(int(state.generation), notes.get("best_genome"), notes.get("best_loss", np.inf), state, 0.0, 0.0)
+    while search.num_done < job.options.num_generations and runtime.agree(decide()) == GO_ON:
+        generation = next(job.generations)
         for sink in sinks:
             sink(generation)
         record, compiling = generation.record, generation.compile_seconds
@@ -220,19 +236,24 @@ class Writers:
         if not self.recorder.has_checkpoints:
             console.print(f"no checkpoints: orbax-checkpoint is not installed ({install_hint('checkpoint')})")
         done = self.recorder.num_done
-        self.recorder.events.add("resume" if options.resume else "start", generation=done)
-        progress = stack.enter_context(screen.ProgressLine(console, objective, options.num_generations, done))
+        self.recorder.begin("resume" if options.resume else "start")
+        self.progress = screen.ProgressLine(console, objective, options.num_generations, done)
         about = (path, config["run"], config["identity"], objective, job.task.space)
         self._trackers: list[Tracker] = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
-        self.sinks = [self.recorder.write, progress.write, *(tracker.write for tracker in self._trackers)]
+        self.sinks = [self.recorder.write, self.progress.write, *(tracker.write for tracker in self._trackers)]
+
+    def leave(self, search: Search, status: int, go_on: str) -> None:
+        """The end of a run that was told to leave: all is saved, and no time for more."""
+        self.recorder.events.add("interrupted", generation=search.num_done, reason=signal.Signals(status - 128).name)
+        self._print_go_on(go_on)
 
     def finish(
-        self, search: Search, fresh: Evaluation, seconds: dict[str, float], is_interrupted: bool, reason: str | None
+        self, search: Search, fresh: Evaluation, seconds: dict[str, float], reason: str | None, go_on: str | None
     ) -> None:
-        """The result, the report, and what the screen shows of them."""
+        """The result, the report, and what the screen shows of them; ``go_on`` only after Ctrl-C."""
         mark, task, console, path = time.perf_counter(), self._job.task, self._console, self._path
         options, size = self._job.options, self._job.algorithm.population_size
-        status = "interrupted" if is_interrupted else "finished"
+        status = "interrupted" if go_on else "finished"
         value, best = task.objective.sign * search.best_loss, task.space.setting(search.best_genome)
         self.recorder.events.add(status, generation=search.num_done, reason=reason)
         scores = {task.objective.name: fresh.value, **fresh.metrics}
@@ -248,20 +269,26 @@ class Writers:
             "seconds": seconds,
         }
         records.write_json(path / "result.json", result)
-        figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
-        for tracker in self._trackers:
-            tracker.finish(best, figures)
-        left_out = [] if options.no_report else write_outputs(path)
-        seconds["report"] = time.perf_counter() - mark
         screen.print_winner(console, task.objective, best, value, fresh, has_test=hasattr(task, "test"))
-        screen.print_times(console, seconds)
-        if is_interrupted or reason:
+        if go_on or reason:
             console.print()
             ending = f"after generation {search.num_done}: {reason or 'Ctrl-C'}"
             screen.say(console, ending, head="Ended early", style="bold")
+        figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
+        for tracker in self._trackers:
+            tracker.finish(best, figures)
+        with console.status("writing the report ..."):
+            left_out = [] if options.no_report else write_outputs(path)
+        seconds["report"] = time.perf_counter() - mark
+        screen.print_times(console, seconds)
         for line in left_out:
             screen.say(console, line)
         screen.print_files(console, path)
+        if go_on:
+            self._print_go_on(go_on)
+
+    def _print_go_on(self, command: str) -> None:
+        self._console.print(f"\ngo on with: {command}", soft_wrap=True, markup=False)
 
 
 def _print_plan(console: Console, job: Job) -> None:
@@ -293,7 +320,7 @@ def _print_plan(console: Console, job: Job) -> None:
     processes = f", {num or 'as many as the cluster has'} processes" if num != 1 else ""
     plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}{processes}, seed {options.seed}")
     if options.resume is not None:
-        done = 0 if job.start.state is None else int(job.start.state.generation)
+        done = int(job.start.state.generation)
         is_ended = done >= options.num_generations
         following = "only the winner and the report are left" if is_ended else f"from generation {done + 1}"
         plan.add_row("goes on", f"{following}; {done} of {options.num_generations} generations are done")

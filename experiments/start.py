@@ -1,6 +1,7 @@
 """How a command starts: which processes take part, and where compiled programs are kept."""
 
 import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,15 @@ def num_processes(options: ProcessOptions, is_heavy: bool) -> int:
     if options.processes != "auto":
         return int(options.processes)
     return runtime.num_cores() if is_heavy and runtime.runs_on_cpu() else 1
+
+
+def process_seconds() -> float:
+    """Seconds since this process was started, with what importing took; 0 where the system does not say."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def use_compilation_cache() -> None:

@@ -46,7 +46,8 @@ class Checkpoints:
 
     Args:
         folder: where; created where it is missing.
-        after: the generation of the checkpoint that the run goes on from; newer ones, which could not be used, go.
+        after: the generation of the checkpoint that the run goes on from, None for none; newer ones, which could
+            not be used, go.
         num_kept: how many are kept.
 
     Raises ``ImportError`` without Orbax, :class:`CheckpointError` where the folder cannot be written.
@@ -59,11 +60,11 @@ class Checkpoints:
     {'best': 0.5}
     """
 
-    def __init__(self, folder: str | Path, *, after: int = 0, num_kept: int = 3) -> None:
+    def __init__(self, folder: str | Path, *, after: int | None = None, num_kept: int = 3) -> None:
         self.folder = Path(folder).absolute()
         for step in _steps(self.folder):
-            if step > after:
-                shutil.rmtree(self.folder / str(step))
+            if after is None or step > after:
+                _guarded(self.folder / str(step), lambda step=step: _remove(self.folder / str(step)))
         self._manager = _guarded(self.folder, lambda: _open(self.folder, num_kept=num_kept))
 
     def save(self, generation: int, state: PyTree, notes: dict[str, Any], *, wait: bool = False) -> bool:
@@ -119,10 +120,15 @@ def restore(
         like: a state of the same structure, shapes and types, e.g. ``evolution.init(...)`` or its ``jax.eval_shape``.
         refuse: says of a checkpoint's notes why it cannot be used, or None.
 
-    Raises ``ImportError`` without Orbax.
+    Raises ``ImportError`` where there are checkpoints and no Orbax to read them.
     """
     folder = Path(folder).absolute()
     steps = sorted(_steps(folder), reverse=True)
+    if steps:
+        try:
+            import orbax.checkpoint  # noqa: F401
+        except ImportError:
+            raise ImportError(f"{folder} cannot be read without Orbax: pip install 'jaxga[checkpoint]'") from None
     unusable: list[str] = []
     for step in steps:
         try:
@@ -136,6 +142,13 @@ def restore(
                 return Restored(state, notes, tuple(unusable))
         unusable.append(f"checkpoint {step} is not usable: {reason}")
     return Restored(None, {}, tuple(unusable))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any:
@@ -177,7 +190,7 @@ def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any
 def _guarded(path: Path, write: Callable[[], Any]) -> Any:
     try:
         return write()
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except Exception as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {_first_line(error)}") from error

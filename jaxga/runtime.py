@@ -11,6 +11,7 @@ The way to use every core of a CPU is one process per core, joined by JAX's own 
 
 import hashlib
 import importlib.metadata
+import ipaddress
 import os
 import signal
 import socket
@@ -20,17 +21,22 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import IO, Any, Literal, NoReturn
 
 import jax
 import numpy as np
 from jax._src import cache_key
+from jax._src.lib import _jax  # pyright: ignore[reportPrivateImportUsage]
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
-# Seconds after which a process on another host that does not answer is taken for dead.
-_HEARTBEAT_TIMEOUT = 30
+# Seconds after which a process on another host that does not answer is taken for dead: JAX then ends all of them. One
+# that ends closes its connections, which is noticed at once; this is for a host that lost its power or its network.
+_HEARTBEAT_TIMEOUT = 300
+# On one machine a process that does not answer is stopped (Ctrl-Z) and may go on: 11 days.
+_LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # Set for the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
 
@@ -73,7 +79,8 @@ def distributed(
 ) -> None:
     """Join this process to a run of several, on one host or many; call it before any JAX computation.
 
-    A thin wrapper of ``jax.distributed.initialize`` that makes CPU processes talk through Gloo.
+    A thin wrapper of ``jax.distributed.initialize`` that makes CPU processes talk through Gloo. Neither
+    authenticates who connects: where the coordinator is a loopback address, both listen there alone.
 
     Args:
         coordinator: ``"host:port"`` of process 0, or ``"auto"`` where SLURM, Kubernetes or Open MPI
@@ -85,6 +92,9 @@ def distributed(
         ValueError: a number is missing or out of its range.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    if "jax_enable_preemption_service" in jax.config.values:  # JAX 0.8 has no such choice
+        # The preemption notifier takes SIGTERM for itself and ends nothing.
+        jax.config.update("jax_enable_preemption_service", False)
     if os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_process_0, daemon=True).start()
     if coordinator == "auto":
@@ -95,15 +105,29 @@ def distributed(
         raise ValueError("a coordinator needs the number of processes and this process's id")
     if not 0 <= process_id < num_processes:
         raise ValueError(f"process id must lie in [0, {num_processes - 1}], got {process_id}")
+    is_local = _is_loopback(coordinator)
+    if is_local:
+        # Gloo listens where the host's name leads to, which may be another network or nowhere.
+        _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname="127.0.0.1")
     jax.distributed.initialize(
         coordinator_address=coordinator,
         num_processes=num_processes,
         process_id=process_id,
-        heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+        heartbeat_timeout_seconds=_LOCAL_HEARTBEAT_TIMEOUT if is_local else _HEARTBEAT_TIMEOUT,
+        # JAX's own choice is every address of the host.
+        coordinator_bind_address=coordinator if is_local else None,
     )
     _connect()
     if os.environ.get(_LIFELINE):
         _share_compiled_programs()
+
+
+def _is_loopback(coordinator: str) -> bool:
+    host = coordinator.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another host's name
+        return False
 
 
 def _connect() -> None:
@@ -163,11 +187,11 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
 
 
-def agree(decision: bool) -> bool:
-    """Process 0's decision, in every process; all of them must call it."""
+def agree(decision: int) -> int:
+    """Process 0's decision, a bool or a small number, in every process; all of them must call it."""
     if jax.process_count() == 1:
         return decision
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(decision)))
+    return int(multihost_utils.broadcast_one_to_all(np.asarray(decision, np.int32)))
 
 
 def start_workers(arguments: Sequence[str], num_processes: int) -> None:
@@ -175,8 +199,9 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
 
     Each worker runs ``python *arguments`` with ``--coordinator``, ``--num-processes`` and ``--process-id``
     appended, for it to hand to :func:`distributed`, and with its share of the cores. Workers print
-    nothing and do not see Ctrl-C: this process decides. They end with it, however it ends; and where
-    one of them fails, this process ends at once with status 1 and names it.
+    nothing and do not see Ctrl-C: this process decides. They end with it, however it ends; where
+    one of them fails, this process ends at once with status 1 and names it; where one is stopped, the
+    others wait for it, and this process names it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -202,7 +227,9 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
 
 
 def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
-    status = worker.wait()
+    while os.WIFSTOPPED(status := os.waitpid(worker.pid, os.WUNTRACED)[1]):
+        print(f"{name} is stopped and the run waits for it: kill -CONT {worker.pid}", file=sys.stderr, flush=True)
+    worker.returncode = status = os.waitstatus_to_exitcode(status)
     if status:
         errors.seek(0)
         lines = errors.read().decode(errors="replace").strip().splitlines()
@@ -220,10 +247,10 @@ def _end_with_process_0() -> None:
 def leave(status: int) -> NoReturn:
     """End this process and its workers at once, without waiting for them to come to an end.
 
-    A worker waits: what ends it ends process 0 too, which says why.
+    A worker waits a while: what ends it ends process 0 too, which says why.
     """
     if os.environ.get(_LIFELINE):
-        threading.Event().wait(_HEARTBEAT_TIMEOUT)
+        threading.Event().wait(30)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

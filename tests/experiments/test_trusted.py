@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import jaxga
-from experiments import records
+from experiments import folder, records
 from experiments.run import main
-from experiments.stopping import Rules, Watch
+from experiments.stopping import Command, Rules, Watch
 from jaxga.base import Info, Objective
 from jaxga.evolution import Record
 from jaxga.run import Generation
@@ -137,9 +137,9 @@ def test_the_same_option_named_again_is_no_change(whole):
     ],
 )
 def test_other_data_is_refused_and_other_versions_are_told(half, change, status, message, capfd):
-    config = json.loads((half / "config.json").read_text())
+    config = folder.read_config(half)
     change(config)
-    (half / "config.json").write_text(json.dumps(config))
+    folder.save_config(half, config)
     assert main(["--resume", str(half), "--processes", "1", "--no-report"]) == status
     captured = capfd.readouterr()
     assert message in captured.out + captured.err
@@ -168,15 +168,15 @@ def test_every_generation_ends_in_a_checkpoint(tmp_path, monkeypatch):
 
     saved, save = [], Checkpoints.save
 
-    def spy(self, generation, *arguments):
-        saved.append((generation, save(self, generation, *arguments)))
+    def spy(self, generation, *arguments, **options):
+        saved.append((generation, save(self, generation, *arguments, **options)))
 
     monkeypatch.setattr(Checkpoints, "save", spy)
     for dispatch, expected in ((1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [3, 6, 8])):
         saved.clear()
         folder = str(tmp_path / str(dispatch))
         assert main([*SMALL, "--generations", "8", "--dispatch", str(dispatch), "--out", folder]) == 0
-        assert saved == [(generation, True) for generation in expected]
+        assert saved == [(generation, True) for generation in [0, *expected]]
 
 
 def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
 
 def generation(number, best_loss, seconds=1.0):
     record = Record(number, np.zeros((2, 1)), np.zeros(2), np.zeros(2), {}, 0, Info(*[np.zeros(2)] * 4, best_loss))
-    return Generation(record, None, seconds, 0.0)
+    return Generation(record, record, seconds, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -201,20 +201,26 @@ def generation(number, best_loss, seconds=1.0):
         (Rules(target=2.0), "max", [-1.0, -1.9, -2.0, -3.0], 3),
         (Rules(patience=2), "min", [4.0, 3.0, 3.0, 2.0, 2.0, 2.0, 1.0], 6),
         (Rules(patience=1), "min", [4.0, 4.0, 3.0], 2),
-        (Rules(max_seconds=2.5), "min", [4.0, 3.0, 2.0, 1.0], 3),
-        (Rules(max_seconds=2.0), "min", [4.0, 3.0, 2.0, 1.0], 2),
+        (Rules(max_seconds=3.5), "min", [4.0, 3.0, 2.0, 1.0], 3),
+        (Rules(max_seconds=3.0), "min", [4.0, 3.0, 2.0, 1.0], 3),
+        (Rules(max_seconds=2.9), "min", [4.0, 3.0, 2.0, 1.0], 2),
+        (Rules(max_seconds=0.1), "min", [4.0, 3.0, 2.0, 1.0], 1),
         (Rules(), "min", [4.0, 4.0, 4.0], None),
     ],
 )
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_rules_end_a_run_exactly(rules, direction, best_losses, stops_after, is_resumed):
-    objective = Objective("value", direction)
-    watch, stopped = Watch(rules, objective), None
+    objective, now = Objective("value", direction), [0.0]
+    command = Command(elapsed=lambda: now[0])
+    watch, stopped = Watch(rules, objective, command), None
+    assert not watch.ends()
     for i, best_loss in enumerate(best_losses):
         if is_resumed:
-            watch = Watch(rules, objective, json.loads(json.dumps(watch.notes)))
+            now[0] = 0.0
+            watch = Watch(rules, objective, command, json.loads(json.dumps(watch.notes)))
+        now[0] += 1.0
         watch.write(generation(i, best_loss))
-        if watch.reason() and stopped is None:
+        if watch.ends() and stopped is None:
             stopped = i + 1
     assert stopped == stops_after
 
@@ -297,7 +303,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     folder = tmp_path / "run"
     code = (
         "import sys, time, ctypes\nfrom experiments.stopping import Interrupt\n"
-        "with Interrupt('first'):\n    print('ready', flush=True)\n    ctypes.CDLL(None).sleep(60)\n"
+        "with Interrupt('run.py --resume DIR'):\n    print('ready', flush=True)\n    ctypes.CDLL(None).sleep(60)\n"
     )
     # A compiled program does not return to Python; so does this sleep of the C library, restarted by itself.
     code = code.replace("ctypes.CDLL(None).sleep(60)", "[ctypes.CDLL(None).sleep(60) for _ in range(9)]")

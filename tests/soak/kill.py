@@ -1,15 +1,24 @@
 """Kill a run with SIGKILL again and again, resume it each time, and compare it with one that was never killed.
 
-``python tests/soak/kill.py --kills 36`` ends with status 1 where a byte of history.csv, the winner or the final
-state (the population and all else that the algorithm knows) differs. A third of the kills strike during the first
-compile, a third as soon as a checkpoint begins to be written, a third at any moment.
+Ends with status 1 where a byte of history.csv, the winner or the final state (the population and all else that the
+algorithm knows) differs, or a process outlives the killed one. A third of the kills strike during the first compile,
+a third as soon as a checkpoint begins to be written, a third at any moment. All runs have the same number of processes,
+so that matrix products round the same way.
+
+    python tests/soak/kill.py --kills 36
+    python tests/soak/kill.py --kills 20 -- --task guess --pop 8 --generations 40 --processes 2
+    python tests/soak/kill.py --kills 20 -- --task mnist --data-dir DIR --pop 4 --steps 20 --generations 6 --processes 2
+    python tests/soak/kill.py -- --task cartpole --pop 4 --steps 2048 --generations 6 --replicates 1 --processes 2
 """
 
 import argparse
 import collections
+import contextlib
 import json
+import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,34 +29,42 @@ ROOT = Path(__file__).parent.parent.parent
 RUN = [sys.executable, str(ROOT / "experiments" / "run.py")]
 
 
-def soak(num_kills: int, options: list[str], seed: int, scratch: Path, log=print) -> dict[str, object]:
-    """Kill ``num_kills`` times; gives counts of kills by moment, resumes, fresh starts, differences."""
+def soak(
+    num_kills: int, options: list[str], seed: int, scratch: Path, log=print, max_seconds: float = math.inf
+) -> dict[str, object]:
+    """Kill ``num_kills`` times, or for ``max_seconds``; gives counts of kills by moment, resumes, differences."""
     draw = random.Random(seed)
+    end = time.monotonic() + max_seconds
     reference = scratch / "reference"
-    _finish(_start(["--out", str(reference), *options], scratch / "cache"))
+    finish(start(["--out", str(reference), *options], scratch / "cache"))
     expected = outcome(reference)
     began = time.monotonic()
-    _finish(_start(["--out", str(scratch / "again"), *options], scratch / "cache"))
+    finish(start(["--out", str(scratch / "again"), *options], scratch / "cache"))
     longest = time.monotonic() - began
     assert outcome(scratch / "again") == expected, "two runs that were not killed differ"
     kills: collections.Counter[str] = collections.Counter()
-    counts = {"runs": 0, "resumes": 0, "differences": 0, "lost": 0}
-    while kills.total() < num_kills:
+    counts = {"runs": 0, "resumes": 0, "differences": 0, "lost": 0, "orphans": 0}
+
+    def is_enough() -> bool:
+        return kills.total() >= num_kills or time.monotonic() > end
+
+    while not is_enough():
         folder = scratch / f"run{counts['runs']}"
         counts["runs"] += 1
-        # A folder in which no configuration was written yet is started again; all else is resumed.
+        # A folder in which no configuration was written yet is begun again; all else is resumed.
         for attempt in range(200):
             has_config = (folder / "config.json").exists()
-            command = ["--resume", str(folder)] if has_config else ["--out", str(folder), *options]
+            command = resume_of(folder, options) if has_config else ["--out", str(folder), *options]
             counts["resumes"] += has_config
             how = ("compile", "checkpoint", "any")[kills.total() % 3] if attempt < 12 else "none"
             # Only an empty cache makes a compile long enough to hit.
             cache = scratch / (f"empty{kills.total()}" if how == "compile" else "cache")
-            process = _start(command, cache)
-            moment = _strike(process, folder, how, draw, longest) if kills.total() < num_kills else None
+            process = start(command, cache)
+            moment = _strike(process, folder, how, draw, longest) if not is_enough() else None
             if moment is None:
-                _finish(process)
+                finish(process)
                 break
+            counts["orphans"] += end_orphans(folder)
             kills[moment] += 1
             log(f"kill {kills.total()}: {moment}", flush=True)
         else:
@@ -68,17 +85,46 @@ def outcome(folder: Path) -> dict[str, object]:
     }
 
 
-def _start(arguments: list[str], cache: Path) -> subprocess.Popen[str]:
+def start(arguments: list[str], cache: Path, **options) -> subprocess.Popen[str]:
+    """The command line with these arguments and that cache of compiled programs."""
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [*RUN, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*RUN, *arguments], env=environment, text=True, **pipes, **options)
 
 
-def _finish(process: subprocess.Popen[str]) -> None:
-    errors = process.communicate(timeout=600)[1]
+def finish(process: subprocess.Popen[str]) -> None:
+    """Wait for its end; ``SystemExit`` with what it said where that is no success."""
+    errors = process.communicate(timeout=900)[1]
     if process.returncode:
         raise SystemExit(f"status {process.returncode}: {errors}")
+
+
+def resume_of(folder: Path, options: list[str]) -> list[str]:
+    """Arguments that go on with a run; those of ``options`` that a folder does not keep are named again."""
+    kept = [i for i, option in enumerate(options) if option == "--processes"]
+    flags = [option for option in options if option in ("--no-report", "--quiet")]
+    return ["--resume", str(folder), *(word for i in kept for word in options[i : i + 2]), *flags]
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes with this folder on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def end_orphans(folder: Path, seconds: float = 15.0) -> int:
+    """How many processes of a run are there so many seconds after its process 0; they are killed."""
+    end = time.monotonic() + seconds
+    while (orphans := processes_of(folder)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for process in orphans:
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+    return len(orphans)
 
 
 def _strike(process: subprocess.Popen[str], folder: Path, how: str, draw: random.Random, longest: float) -> str | None:
@@ -123,16 +169,17 @@ def _wait(process: subprocess.Popen[str], until, seconds: float) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=30, help="how many, 30 by default")
+    parser.add_argument("--minutes", type=float, default=60.0, help="no kill after so many; 60 by default")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("options", nargs="*", default=[], help="of run.py, after --")
     arguments = parser.parse_args()
     options = arguments.options or ["--task", "guess", "--pop", "8", "--generations", "40", "--seed", "1"]
     with tempfile.TemporaryDirectory() as scratch:
-        result = soak(arguments.kills, options, arguments.seed, Path(scratch))
-    print(json.dumps(result, indent=2))
-    return 1 if result["differences"] or result["lost"] else 0
+        result = soak(arguments.kills, options, arguments.seed, Path(scratch), max_seconds=60 * arguments.minutes)
+    print(json.dumps({"options": options, **result}, indent=2))
+    return 1 if result["differences"] or result["lost"] or result["orphans"] else 0
 
 
 if __name__ == "__main__":
