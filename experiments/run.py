@@ -1,10 +1,15 @@
 """Evolve a task's hyperparameters: ``python experiments/run.py --task mnist --pop 64``."""
 
+import signal
+
+if __name__ == "__main__":
+    # Importing JAX takes seconds; a Ctrl-C in them ends the command without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import contextlib
 import dataclasses
 import itertools
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

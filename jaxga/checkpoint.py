@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxga.base import PyTree
+from jaxga.distribution import install_hint
 
 _FORMAT = 1
 _KEY_KINDS = ("threefry2x32", "rbg", "unsafe_rbg")
@@ -128,7 +129,7 @@ def restore(
         try:
             import orbax.checkpoint  # noqa: F401
         except ImportError:
-            raise ImportError(f"{folder} cannot be read without Orbax: pip install 'jaxga[checkpoint]'") from None
+            raise ImportError(f"{folder} cannot be read without Orbax: {install_hint('checkpoint')}") from None
     unusable: list[str] = []
     for step in steps:
         try:

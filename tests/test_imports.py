@@ -23,7 +23,7 @@ ALLOWED = {
     "history": {"base", "space", "evolution"},
     "task": {"base", "evaluate", "history", "space"},
     "run": {"algorithms", "base", "checks", "evaluate", "evolution", "history", "runtime", "space", "task"},
-    "checkpoint": {"base", "evolution"},
+    "checkpoint": {"base", "distribution", "evolution"},
     "saved": {"base", "history", "space"},
 }
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
