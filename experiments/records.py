@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxga.base import Objective, Species, Task
 from jaxga.distribution import installed_versions
-from jaxga.history import to_columns
+from jaxga.history import to_columns, to_text
 from jaxga.run import Generation
 from jaxga.space import SearchSpace
 
@@ -199,4 +199,4 @@ def _finite(value: Any) -> float | None:
 
 def _cells(column: np.ndarray) -> Any:
     # A numpy float32 prints its shortest exact form, a Python float all the digits of a double.
-    return column if column.ndim == 1 else ["[" + ", ".join(map(str, row)) + "]" for row in column]
+    return to_text(column) if column.ndim == 1 else ["[" + ", ".join(map(str, row)) + "]" for row in column]

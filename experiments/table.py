@@ -15,6 +15,7 @@ from experiments.catalogue import OPTIONS
 from experiments.draft import draft
 from experiments.folder import read_config
 from jaxga import Objective, SearchSpace
+from jaxga.history import to_text
 from jaxga.saved import read_history, space_and_objective, space_from
 
 
@@ -161,7 +162,7 @@ def write_parquet(path: Path) -> Path:
         writer = None
         for block in read_history(path / "history.csv", space_from(config["space"])):
             block["seconds"] = np.array([seconds.get(g, np.nan) for g in block["generation"].tolist()], np.float32)
-            arrays = {name: pa.array(list(c) if c.ndim > 1 else c) for name, c in block.items()}
+            arrays = {name: pa.array(list(c) if c.ndim > 1 else to_text(c)) for name, c in block.items()}
             table = pa.table(arrays)
             writer = writer or stack.enter_context(pq.ParquetWriter(made, table.schema, compression="zstd"))
             writer.write_table(table)

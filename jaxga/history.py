@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxga.base import Objective, Species
 from jaxga.evolution import Record
-from jaxga.space import SearchSpace
+from jaxga.space import Categorical, Dimension, SearchSpace
 
 _RESERVED = ("run", "generation", "member", "species", "parent_a", "parent_b")
 _RESERVED += ("value", "spread", "replicates", "predicted", "seconds")
@@ -48,7 +48,7 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
         "parent_a": np.asarray(record.info.parents)[:, 0],
         "parent_b": np.asarray(record.info.parents)[:, 1],
     }
-    columns |= {name: to_column([setting[name] for setting in settings]) for name in space.names}
+    columns |= {name: to_column([setting[name] for setting in settings], kind) for name, kind in space.items}
     columns |= {
         "value": objective.sign * _finite(record.loss),
         "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
@@ -64,10 +64,17 @@ def _finite(column: Any) -> np.ndarray:
     return np.where(np.isfinite(column), column, np.nan)
 
 
-def to_column(values: list[Any]) -> np.ndarray:
-    """The values of one hyperparameter as an array."""
+def to_column(values: list[Any], dimension: Dimension) -> np.ndarray:
+    """The values of one hyperparameter as an array; of objects where its choices are of several kinds."""
+    if isinstance(dimension, Categorical) and not dimension.is_numeric and len(set(map(type, dimension.choices))) > 1:
+        return np.array(values, object)
     # float32 is what a task was given; as float64 it would show digits that were never there.
     return np.array(values, np.float32 if all(isinstance(value, float) for value in values) else None)
+
+
+def to_text(column: np.ndarray) -> Any:
+    """A column's cells as a CSV file or a typed table holds them: of objects the text, as CSV has no None."""
+    return [str(value) for value in column] if column.dtype == object else column
 
 
 class History:
@@ -102,9 +109,9 @@ class History:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The members one after another, as dicts."""
-        columns = self.columns
+        columns = {name: column.tolist() if column.ndim == 1 else column for name, column in self.columns.items()}
         for i in range(len(self)):
-            yield {name: column[i].item() if column.ndim == 1 else column[i] for name, column in columns.items()}
+            yield {name: column[i] for name, column in columns.items()}
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame`` (pandas has to be installed)."""
@@ -114,7 +121,7 @@ class History:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV, without array-valued metrics."""
-        columns = {name: column for name, column in self.columns.items() if column.ndim == 1}
+        columns = {name: to_text(column) for name, column in self.columns.items() if column.ndim == 1}
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(columns)

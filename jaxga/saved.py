@@ -108,7 +108,7 @@ def _column(name: str, cells: tuple[str, ...], dimension: Any) -> np.ndarray:
     if isinstance(dimension, Categorical):
         choices = {str(choice): choice for choice in dimension.choices}
         read = [dimension.to_python(float(cell)) if dimension.is_numeric else choices[cell] for cell in cells]
-        return to_column(read)
+        return to_column(read, dimension)
     if name in _WHOLE or isinstance(dimension, Integer | LogInteger):
         return np.array([int(cell) for cell in cells])
     if cells[0].startswith("["):

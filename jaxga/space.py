@@ -233,8 +233,10 @@ class Categorical:
                 kind = "int32" if self._is_whole else "float32"
                 raise ValueError(f"Categorical: a number must fit {kind}, got {too_large[0]!r}")
         as_decoded = [np.float32(c) for c in self.choices] if self.is_numeric and not self._is_whole else self.choices
-        if len(set(as_decoded)) != len(self.choices):
-            raise ValueError(f"Categorical: choices must differ from one another (in float32), got {choices!r}")
+        if len(set(as_decoded)) != len(self.choices) or len(set(map(str, self.choices))) != len(self.choices):
+            raise ValueError(
+                f"Categorical: choices must differ from one another, in float32 and as text, got {choices!r}"
+            )
 
     @property
     def num_levels(self) -> int:

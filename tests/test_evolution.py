@@ -266,6 +266,14 @@ def test_history_has_a_row_a_member(result, tmp_path):
     assert list(result.history.to_pandas()) == list(columns)
 
 
+def test_choices_of_several_kinds_keep_them(tmp_path):
+    space = SearchSpace(c=jaxga.Categorical([None, True, "x", 3]))
+    result = jaxga.minimize(lambda key, s: s["c"], space, population_size=8, num_generations=2, num_fresh=0)
+    assert {type(row["c"]) for row in result.history.rows()} == {type(None), bool, str, int}
+    result.history.to_csv(tmp_path / "history.csv")
+    assert set((tmp_path / "history.csv").read_text().split(",")) >= {"None", "True", "x", "3"}
+
+
 def test_the_final_population_is_the_best_of_all(result):
     values = [row["value"] for row in result.population]
     assert values == sorted(result.history.columns["value"].tolist())[:12]

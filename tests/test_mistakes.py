@@ -196,6 +196,8 @@ def test_a_factory_wants_a_space_and_tell_a_loss_a_member(name):
         (lambda: Categorical([1e39, 1.0]), r"must fit float32, got 1e\+39"),
         (lambda: Categorical([2**40, 1]), "must fit int32, got 1099511627776"),
         (lambda: Categorical([0.1, 0.1 + 1e-12]), "must differ from one another"),
+        (lambda: Categorical(["1", 1]), "must differ from one another, in float32 and as text"),
+        (lambda: Categorical([None, "None"]), "must differ from one another"),
         (lambda: Uniform(0.0, 10**400), "high must be a finite number"),
         (lambda: Uniform(0.0, math.nan), "high must be a finite number"),
         (lambda: Uniform(1e8, 1e8 + 1), "are equal in float32"),

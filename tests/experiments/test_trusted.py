@@ -449,7 +449,7 @@ def test_all_kinds_of_columns_are_read_back(tmp_path):
 
     space = jaxga.SearchSpace(
         lr=jaxga.LogUniform(1e-4, 1.0), n=jaxga.Integer(1, 9), c=jaxga.Categorical(["a", "b"]),
-        k=jaxga.Categorical([1, 2.5]),
+        k=jaxga.Categorical([1, 2.5]), o=jaxga.Categorical([None, True, "x", 3]),
     )  # fmt: skip
     assert space_from(json.loads(json.dumps(describe(space)))) == space
     rng = np.random.default_rng(0)
@@ -472,6 +472,7 @@ def test_all_kinds_of_columns_are_read_back(tmp_path):
     for name in written[0]:
         expected = np.concatenate([columns[name] for columns in written])
         np.testing.assert_array_equal(np.concatenate([block[name] for block in blocks]), expected)
+    assert {type(value) for block in blocks for value in block["o"]} == {type(None), bool, str, int}
 
 
 # --- report and exports ---
