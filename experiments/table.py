@@ -99,7 +99,10 @@ def read_table(path: Path, max_rows: int = 100_000) -> Table:
     """Read a run's folder; ``ValueError`` where it is none or nothing was recorded in it."""
     config = read_config(path)
     space, objective = space_and_objective(config)
-    stride = -(-config["options"]["pop"] * config["options"]["generations"] // max_rows)
+    sizes = [config["options"].get(name) for name in ("pop", "generations")]
+    if not all(isinstance(size, int) for size in sizes):
+        raise ValueError(f"{path / 'config.json'} names no population and generations, but {sizes}")
+    stride = -(-sizes[0] * sizes[1] // max_rows)
     parts: list[dict[str, np.ndarray]] = []
     num_members, least = 0, np.full(2, np.inf)  # the least loss of all, and of the winner's evaluations
     file = path / "result.json"
