@@ -1,5 +1,6 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -298,8 +299,18 @@ def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_siz
     return made
 
 
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not tell
+        pass
+    return True
+
+
 def _function_task(fitness: Any, space: Any, direction: str) -> FunctionTask:
-    if not callable(fitness):
+    if not callable(fitness) or not _takes_two(fitness):
         raise ValueError(f"fitness must be a function of (key, setting), got {fitness!r}; the space comes second")
     if not isinstance(space, SearchSpace | Mapping):
         raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")

@@ -82,12 +82,19 @@ def _traced(task: Task) -> Evaluation:
         evaluation = task.evaluate(key, task.space.decode(genome))
         if not isinstance(evaluation, tuple) or len(evaluation) != 2:
             raise ValueError(f"task: evaluate must return an Evaluation(value, metrics), got {evaluation!r}")
-        return Evaluation(*evaluation)
+        value, metrics = evaluation[0], named_metrics(evaluation[1])
+        for name, figure in {"the value": value, **{f"metric {name!r}": m for name, m in metrics.items()}}.items():
+            if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):
+                raise ValueError(f"task: {name} must be a number or an array of numbers, got {figure!r}")
+        return Evaluation(value, metrics)
 
     try:
-        value, metrics = jax.eval_shape(one, task)
-        return Evaluation(value, named_metrics(metrics))
+        return Evaluation(*jax.eval_shape(one, task))
     except _NEEDS_VALUE as error:
+        raise ValueError(f"evaluate cannot be traced{_place(error)}: {_HINT}") from error
+    except TypeError as error:
+        if "Tracer" not in str(error):  # as a shape, say; any other is the user's own
+            raise
         raise ValueError(f"evaluate cannot be traced{_place(error)}: {_HINT}") from error
     except KeyError as error:
         name = error.args[0] if error.args else None

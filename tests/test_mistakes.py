@@ -51,6 +51,7 @@ def minimize(fitness=bowl, space=SPACE, **options):
         ({"chunk_size": 1.5}, "chunk_size must be a whole number of at least 1, got 1.5"),
         ({"num_fresh": -1}, "num_fresh must be a whole number of at least 0, got -1"),
         ({"fitness": SPACE, "space": bowl}, r"fitness must be a function of \(key, setting\), got SearchSpace"),
+        ({"fitness": lambda setting: setting["x"]}, r"fitness must be a function of \(key, setting\), got <function"),
         ({"space": [Uniform(0, 1)]}, "space must be a SearchSpace or a dict of its dimensions"),
         ({"space": {"x": 3}}, "x must be a Uniform, .* got 3"),
         ({"space": {1: Uniform(0, 1)}}, "a name must be a string that is not empty, got 1"),
@@ -72,6 +73,7 @@ def test_an_argument_that_is_wrong(options, message):
         (lambda s: {"loss": s["x"]}, "fitness must return a number"),
         (lambda s: "best", "fitness must return a number"),
         (lambda s: (s["x"], [1.0]), "fitness must return a number"),
+        (lambda s: (s["x"], {"m": "word"}), "metric 'm' must be a number or an array of numbers, got 'word'"),
         (lambda s: jnp.ones(3), r"the value must be one real number, got an array of shape \[3\]"),
         (lambda s: s["x"] + 1j, "the value must be one real number, got the type complex64"),
         (
@@ -100,6 +102,7 @@ def test_python_cannot_see_a_traced_hyperparameter():
         lambda key, setting: float(setting["x"]),
         lambda key, setting: sum(range(setting["n"])),
         lambda key, setting: np.log(setting["lr"]),
+        lambda key, setting: jnp.zeros(setting["n"]).sum(),
     ]
     for fitness in cases:
         with pytest.raises(

@@ -113,7 +113,7 @@ def test_a_run_without_orbax_is_not_begun_anew(tmp_path, monkeypatch, capfd):
 
 def test_checkpoints_without_orbax_are_not_damaged_ones(copy, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
-    is_refused(copy, capfd, "checkpoints cannot be read without Orbax: pip install 'jaxga[checkpoint]'")
+    is_refused(copy, capfd, "checkpoints cannot be read without Orbax: pip install 'jaxga-evolution[checkpoint]'")
 
 
 def test_killed_before_the_first_generation_was_saved_it_goes_on(finished, copy):
