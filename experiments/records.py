@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.draft import draft
 from jaxga.base import Objective, Species, Task
 from jaxga.distribution import installed_versions
 from jaxga.history import to_columns, to_text
@@ -75,12 +76,8 @@ def _git_commit() -> str | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    draft = path.with_name(f".{path.name}")
-    try:
-        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from None
+    with draft(path) as made:
+        made.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 class Log:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.arguments import shorten
+from experiments.draft import draft
 from jaxga import Algorithm, Objective, SearchSpace
 from jaxga.algorithms.warm import informed, warm_start
 from jaxga.space import Categorical
@@ -42,7 +43,8 @@ class Known(NamedTuple):
     def write(self, path: Path) -> None:
         """Keep it for a resume."""
         loss = None if self.loss is None else self.loss.tolist()
-        path.write_text(json.dumps({"genomes": self.genomes.tolist(), "loss": loss}) + "\n", encoding="utf-8")
+        with draft(path) as made:
+            made.write_text(json.dumps({"genomes": self.genomes.tolist(), "loss": loss}) + "\n", encoding="utf-8")
 
     @property
     def sha256(self) -> str:

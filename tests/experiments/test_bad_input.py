@@ -14,6 +14,7 @@ from experiments import screen
 from experiments.arguments import check_choice, fail
 from experiments.records import constants
 from experiments.run import main
+from experiments.warm import Known
 from jaxga.base import Evaluation, Objective
 
 pytest.importorskip("orbax.checkpoint")
@@ -271,3 +272,15 @@ def test_what_is_searched_is_not_shown_as_held_fixed():
         depth: int = 2
 
     assert constants(Task()) == {"depth": 2}
+
+
+def test_what_a_run_began_with_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def half(path, text, **options):
+        path.write_bytes(text.encode()[:10])
+        raise OSError(28, "No space left on device")
+
+    known = Known(np.zeros((2, 3), np.float32), None)
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match=r"warm_start\.json cannot be written: No space left on device"):
+        known.write(tmp_path / "warm_start.json")
+    assert list(tmp_path.iterdir()) == []
