@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from dataclasses import asdict
 
 import jax.numpy as jnp
 import numpy as np
@@ -70,7 +71,7 @@ def write_run(
         "options": about | {"replicates": replicates} | options, "identity": {}, "data": {},
         "python": "3.11.0", "versions": {"jax": "0.10.2"}, "platform": "Linux-x", "processor": "A processor",
         "cores": 2, "devices": ["cpu"], "git_commit": "abcdef", "space": describe(space),
-        "objective": objective._asdict(), "constants": {"num_steps": 1234, "hidden_size": 77},
+        "objective": asdict(objective), "constants": {"num_steps": 1234, "hidden_size": 77},
     }  # fmt: skip
     (path / "config.json").write_text(json.dumps(config))
     if not killed:
