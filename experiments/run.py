@@ -13,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,7 +151,8 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
     watch = Watch(job.options.rules, job.task.objective, _command(job, began), job.start.notes.get("watch"))
     go_on = folder.resume_command(job.options, path) if path is not None else ""
-    with Interrupt(go_on, is_first=path is not None) as interrupt, contextlib.ExitStack() as stack:
+    show = partial(screen.say, console) if console.is_terminal and not console.quiet else None
+    with Interrupt(go_on, path is not None, show) as interrupt, contextlib.ExitStack() as stack:
         writers = Writers(console, path, job, watch, stack) if path is not None else None
         sinks = [watch.write, *(writers.sinks if writers is not None else ())]
         seconds = {"start": time.perf_counter() - began}

@@ -160,12 +160,14 @@ class Interrupt:
     Args:
         go_on: the command that goes on with the run, shown where the thread ends the process.
         is_first: whether this is process 0, which decides for all and tells the user.
+        show: prints a line above a progress bar; None where there is none, and the standard error takes it.
     """
 
-    def __init__(self, go_on: str, is_first: bool = True) -> None:
+    def __init__(self, go_on: str, is_first: bool = True, show: Callable[[str], object] | None = None) -> None:
         self.decision = GO_ON
         self._go_on = go_on
         self._is_first = is_first
+        self._show = show
         self._is_saved = False
         self._first_press = math.inf
         self._deadline = math.inf
@@ -205,11 +207,11 @@ class Interrupt:
             self._leave(128 + number)
         if is_press and self.decision == GO_ON:
             self.decision = INTERRUPTED
-            self._say("Ctrl-C: this generation is finished and saved; once more leaves at once")
+            self._tell("Ctrl-C: this generation is finished and saved; once more leaves at once")
         elif not is_press and self.decision in (GO_ON, INTERRUPTED):
             self.decision = 128 + number
             limit = f" if it ends within {_GRACE:g} s" if number != signal.SIGUSR1 else ""
-            self._say(f"{number.name}: this generation is saved{limit}, then the run leaves")
+            self._tell(f"{number.name}: this generation is saved{limit}, then the run leaves")
         if is_press:
             self._first_press = min(self._first_press, now)
         elif number != signal.SIGUSR1:
@@ -221,6 +223,13 @@ class Interrupt:
                 os.write(1, b"\x1b[?25h")  # the progress bar hides the cursor
         self._say(f"{why}go on with: {self._go_on}")
         os._exit(status)
+
+    def _tell(self, line: str) -> None:
+        """While the run goes on."""
+        if self._show is not None:
+            self._show(line)
+        else:
+            self._say(line)
 
     def _say(self, line: str) -> None:
         if self._is_first:

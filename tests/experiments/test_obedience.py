@@ -192,6 +192,21 @@ def test_a_signal_ends_a_process_that_is_inside_a_program(start, before, numbers
     assert "Traceback" not in err
 
 
+def test_beside_a_progress_bar_the_bars_owner_prints(start):
+    """A line written past it would leave the bar on the screen for ever."""
+    code = BUSY.format("").replace(
+        "resume 'my run'\")", "resume 'my run'\", show=lambda line: print(line, flush=True))"
+    )
+    process = start("-c", code)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "Ctrl-C: this generation is finished and saved; once more leaves at once\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert "SIGTERM: this generation is saved" in out
+    assert "Ctrl-C" not in err
+
+
 def test_a_run_under_nohup_outlives_its_terminal(start):
     process = start("-c", BUSY.format(""), prefix=["nohup"])
     assert process.stdout.readline() == "ready\n"
