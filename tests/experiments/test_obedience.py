@@ -142,6 +142,7 @@ def test_a_damaged_first_state_without_rows_is_a_fresh_start(finished, copy):
 def start():
     """Starts Python with these arguments; what still runs when the test ends is killed."""
     started = []
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that were started under nohup would hand on that it is ignored
 
     def begin(*arguments, prefix=()):
         command = [*prefix, sys.executable, *map(str, arguments)]

@@ -151,6 +151,7 @@ def main() -> int:
     given = parser.parse_args()
     options = given.options or ["--task", "guess", "--pop", "8", "--generations", "100", "--no-report"]
     end = time.monotonic() + 60 * given.minutes
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # started under nohup, the runs would ignore it
     with tempfile.TemporaryDirectory() as scratch:
         result = soak(given.cycles, options, given.seed, given.stopped, end, Path(scratch))
     print(json.dumps({"options": options, **result}, indent=2))
