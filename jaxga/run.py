@@ -70,7 +70,7 @@ def run(
         num_replicates: trainings per member, each under a seed of its own.
         chunk_size: trainings side by side on a device, None for all.
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
-        generations_per_dispatch: generations per compiled program (``lax.scan``).
+        generations_per_dispatch: generations in one run of the compiled program; it changes no bit of any of them.
         state: where to go on from, as a :class:`Generation` holds it; None to start anew.
 
     Raises:
@@ -139,8 +139,8 @@ def _generations(
         arguments = (root_key, state, task, end)
         if program is None:
             began = time.perf_counter()
-            with _memory_named():
-                program = jit(evolution.advance(step, generations_per_dispatch)).lower(*arguments).compile()
+            with _memory_named():  # the first dispatch is the longest
+                program = jit(evolution.advance(step, length)).lower(*arguments).compile()
             compile_seconds = time.perf_counter() - began
         with _memory_named():
             return *program(*arguments), length
