@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxga.base import Evaluation, Objective, Task
@@ -58,32 +59,42 @@ def check_attributes(task: Any) -> None:
         if not isinstance(given := getattr(task, attribute), kind):
             raise ValueError(f"task: {attribute} must be of type {kind.__name__}, got {given!r}")
     metric_columns(task.space, ())
+    for path, leaf in jax.tree_util.tree_flatten_with_path(task)[0]:
+        if not path:
+            raise ValueError(f"task must be a pytree (@jax.tree_util.register_dataclass), got {task!r}")
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+            name = jax.tree_util.keystr(path)
+            raise ValueError(f"task{name} must be an array, or static (metadata={{'static': True}}), got {leaf!r}")
 
 
 def check_task(task: Task) -> None:
-    """Trace one evaluation of the task and raise ``ValueError`` where it is not what the engine needs.
+    """Trace the task's ``evaluate``, and its ``test`` where it has one, before anything is compiled.
 
-    What is checked: the task's attributes, the names of its hyperparameters and metrics, that its value is one real
-    number and its metrics are real numbers or curves, and that tracing it needs no hyperparameter's value.
+    Raises ``ValueError`` unless the task has the attributes of one, its hyperparameters and metrics have names of their
+    own, its value is one real number, its metrics are real numbers or curves, and no hyperparameter's value is needed
+    to trace it.
     """
     check_attributes(task)
-    evaluation = _traced(task)
-    _check_real("the value", evaluation.value, max_axes=0)
-    for name, metric in evaluation.metrics.items():
-        _check_real(f"metric {name!r}", metric, max_axes=1)
-    metric_columns(task.space, evaluation.metrics)
+    for method in ("evaluate", "test"):
+        if hasattr(task, method):
+            evaluation = _traced(task, method)
+            _check_real(f"the value of {method}", evaluation.value, max_axes=0)
+            for name, metric in evaluation.metrics.items():
+                _check_real(f"metric {name!r} of {method}", metric, max_axes=1)
+            metric_columns(task.space, evaluation.metrics)
 
 
-def _traced(task: Task) -> Evaluation:
+def _traced(task: Task, method: str) -> Evaluation:
     """The shapes and types of one evaluation, before the engine converts them."""
 
     def one(task: Task) -> Evaluation:
         key, genome = jax.random.key(0, impl="threefry2x32"), jnp.full(task.space.size, 0.5, jnp.float32)
-        evaluation = task.evaluate(key, task.space.decode(genome))
+        evaluation = getattr(task, method)(key, task.space.decode(genome))
         if not isinstance(evaluation, tuple) or len(evaluation) != 2:
-            raise ValueError(f"task: evaluate must return an Evaluation(value, metrics), got {evaluation!r}")
+            raise ValueError(f"task: {method} must return an Evaluation(value, metrics), got {evaluation!r}")
         value, metrics = evaluation[0], named_metrics(evaluation[1])
-        for name, figure in {"the value": value, **{f"metric {name!r}": m for name, m in metrics.items()}}.items():
+        figures = {f"metric {name!r} of {method}": metric for name, metric in metrics.items()}
+        for name, figure in {f"the value of {method}": value, **figures}.items():
             if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):
                 raise ValueError(f"task: {name} must be a number or an array of numbers, got {figure!r}")
         return Evaluation(value, metrics)
@@ -91,11 +102,11 @@ def _traced(task: Task) -> Evaluation:
     try:
         return Evaluation(*jax.eval_shape(one, task))
     except _NEEDS_VALUE as error:
-        raise ValueError(f"evaluate cannot be traced{_place(error)}: {_HINT}") from error
+        raise ValueError(f"{method} cannot be traced{_place(error)}: {_HINT}") from error
     except TypeError as error:
         if "Tracer" not in str(error):  # as a shape, say; any other is the user's own
             raise
-        raise ValueError(f"evaluate cannot be traced{_place(error)}: {_HINT}") from error
+        raise ValueError(f"{method} cannot be traced{_place(error)}: {_HINT}") from error
     except KeyError as error:
         name = error.args[0] if error.args else None
         if not isinstance(name, str) or name in task.space.names:

@@ -73,15 +73,18 @@ def test_an_argument_that_is_wrong(options, message):
         (lambda s: {"loss": s["x"]}, "fitness must return a number"),
         (lambda s: "best", "fitness must return a number"),
         (lambda s: (s["x"], [1.0]), "fitness must return a number"),
-        (lambda s: (s["x"], {"m": "word"}), "metric 'm' must be a number or an array of numbers, got 'word'"),
-        (lambda s: jnp.ones(3), r"the value must be one real number, got an array of shape \[3\]"),
-        (lambda s: s["x"] + 1j, "the value must be one real number, got the type complex64"),
+        (
+            lambda s: (s["x"], {"m": "word"}),
+            "metric 'm' of evaluate must be a number or .* got 'word'",
+        ),
+        (lambda s: jnp.ones(3), r"the value of evaluate must be one real number, got an array of shape \[3\]"),
+        (lambda s: s["x"] + 1j, "the value of evaluate must be one real number, got the type complex64"),
         (
             lambda s: (s["x"], {"m": 1j * s["x"]}),
-            "metric 'm' must be a real number or a curve of one axis, got the type",
+            "metric 'm' of evaluate must be a real number or a curve of one axis, got the type",
         ),
-        (lambda s: (s["x"], {"m": jnp.eye(3)}), r"metric 'm' must be .* got an array of shape \[3, 3\]"),
-        (lambda s: (s["x"], {"m": jnp.ones(0)}), r"metric 'm' must be .* got an array of shape \[0\]"),
+        (lambda s: (s["x"], {"m": jnp.eye(3)}), r"metric 'm' of evaluate must be .* got an array of shape \[3, 3\]"),
+        (lambda s: (s["x"], {"m": jnp.ones(0)}), r"metric 'm' of evaluate must be .* got an array of shape \[0\]"),
         (lambda s: (s["x"], {"a": {"b": 1.0}, "a/b": 2.0}), "two metrics have the name 'a/b'"),
         (lambda s: (s["x"], {"value": 1.0, "metric_value": 2.0}), "two columns .* the name 'metric_value'"),
     ],
@@ -163,6 +166,40 @@ def test_a_direction_and_its_synonym_search_the_same_way(word, expected):
 def test_what_is_no_task(task):
     with pytest.raises(ValueError, match="task must be an object with space, objective and evaluate"):
         jaxga.optimize(task)
+
+
+class Plain:
+    """A task but for what a test changes."""
+
+    space = SPACE
+    objective = Objective()
+
+    def evaluate(self, key, setting):
+        return Evaluation(setting["x"], {})
+
+
+def test_a_task_is_a_pytree_of_arrays():
+    with pytest.raises(ValueError, match=r"task must be a pytree \(@jax\.tree_util\.register_dataclass\), got"):
+        jaxga.optimize(Plain())
+
+    @jax.tree_util.register_dataclass
+    @dataclass(frozen=True)
+    class Named(Plain):
+        name: str = "mine"
+
+    with pytest.raises(ValueError, match=r"task\.name must be an array, or static .* got 'mine'"):
+        jaxga.optimize(Named())
+
+
+def test_what_the_winner_is_tested_by_is_looked_at_before_the_search():
+    @jax.tree_util.register_dataclass
+    @dataclass(frozen=True)
+    class Tested(Plain):
+        def test(self, key, setting):
+            return Evaluation(jnp.ones(3), {})
+
+    with pytest.raises(ValueError, match="the value of test must be one real number, got an array"):
+        jaxga.optimize(Tested())
 
 
 def test_an_algorithm_by_name_and_a_dict_as_space():
