@@ -178,8 +178,8 @@ def _open(folder: Path, *, num_kept: int | None, read_only: bool = False) -> Any
         options.create = False
     if "[" not in str(folder):
         return ocp.CheckpointManager(folder, options=options, item_names=("state", "about"))
-    # Orbax joins the files of its usual format by a glob pattern that begins with the folder's name: with brackets in
-    # it none is found, and what was saved could not be read. The other format has a folder an array.
+    # Orbax finds the files of its usual format by a glob pattern that begins with the folder's name. Brackets in the
+    # name are taken for a pattern, so that no file is found. The other format has a folder for each array.
     processes = options.multiprocessing_options
     handlers = {
         "state": ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=processes),

@@ -33,7 +33,7 @@ def check_search(space: Any, population_size: Any, least: int) -> None:
 
 
 def check_size(field: str, value: Any, least: int) -> None:
-    """Raise ``ValueError`` unless ``value`` is a whole number of at least ``least``, and arrays can be so long."""
+    """Raise ``ValueError`` unless ``value`` is a whole number in [least, 2^20]."""
     check_count(field, value, least)
     if value > MAX_POPULATION:
         raise ValueError(f"{field} must be at most {MAX_POPULATION}, got {value!r}")

@@ -65,7 +65,7 @@ def _finite(column: Any) -> np.ndarray:
 
 
 def to_column(values: list[Any], dimension: Dimension) -> np.ndarray:
-    """The values of one hyperparameter as an array; of objects where its choices are of several kinds."""
+    """The values of one hyperparameter as an array, an object array where its choices are of several kinds."""
     if isinstance(dimension, Categorical) and not dimension.is_numeric and len(set(map(type, dimension.choices))) > 1:
         return np.array(values, object)
     # float32 is what a task was given; as float64 it would show digits that were never there.
@@ -73,7 +73,7 @@ def to_column(values: list[Any], dimension: Dimension) -> np.ndarray:
 
 
 def to_text(column: np.ndarray) -> Any:
-    """A column's cells as a CSV file or a typed table holds them: of objects the text, as CSV has no None."""
+    """The cells of a column for a file. Objects become text, because CSV has no None."""
     return [str(value) for value in column] if column.dtype == object else column
 
 

@@ -107,14 +107,14 @@ def distributed(
         raise ValueError(f"process id must lie in [0, {num_processes - 1}], got {process_id}")
     is_local = _is_loopback(coordinator)
     if is_local:
-        # Gloo listens where the host's name leads to, which may be another network or nowhere.
+        # Gloo listens on the address of the host's name, which may be on another network or unknown.
         _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname="127.0.0.1")
     jax.distributed.initialize(
         coordinator_address=coordinator,
         num_processes=num_processes,
         process_id=process_id,
         heartbeat_timeout_seconds=_LOCAL_HEARTBEAT_TIMEOUT if is_local else _HEARTBEAT_TIMEOUT,
-        # JAX's own choice is every address of the host.
+        # By default JAX listens on every address of the host.
         coordinator_bind_address=coordinator if is_local else None,
     )
     _connect()

@@ -42,7 +42,7 @@ def space_from(described: dict[str, dict[str, Any]]) -> SearchSpace:
 
 
 def space_and_objective(config: dict[str, Any]) -> tuple[SearchSpace, Objective]:
-    """What a run searched and for what, from its ``config.json``; ``ValueError`` where that does not say it."""
+    """What a run searched and for what, from its ``config.json``; ``ValueError`` where it does not describe them."""
     try:
         return space_from(config["space"]), Objective(**config["objective"])
     except (KeyError, TypeError, AttributeError):

@@ -95,7 +95,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """A real number in ``[low, high]``, uniform in its logarithm; ``low`` is at least 1.2e-38 (float32's least).
+    """A real number in ``[low, high]``, uniform in its logarithm; ``low`` is at least 1.2e-38 (float32).
 
     >>> SearchSpace(lr=LogUniform(1e-4, 1.0)).setting([0.5])["lr"]
     0.009999999776482582

@@ -49,7 +49,7 @@ class FunctionTask:
 
 
 def check_attributes(task: Any) -> None:
-    """Raise ``ValueError`` unless the task has what a task has, of the right types."""
+    """Raise ``ValueError`` unless the task has a space, an objective and ``evaluate``, and is a pytree of arrays."""
     if not isinstance(task, Task) or isinstance(task, type):
         raise ValueError(
             f"task must be an object with space, objective and evaluate(key, setting), got {task!r}"
@@ -101,10 +101,9 @@ def _traced(task: Task, method: str) -> Evaluation:
 
     try:
         return Evaluation(*jax.eval_shape(one, task))
-    except _NEEDS_VALUE as error:
-        raise ValueError(f"{method} cannot be traced{_place(error)}: {_HINT}") from error
     except TypeError as error:
-        if "Tracer" not in str(error):  # as a shape, say; any other is the user's own
+        # A traced number as a shape is a plain TypeError. Any other is the user's own and is raised as it is.
+        if not isinstance(error, _NEEDS_VALUE) and "Tracer" not in str(error):
             raise
         raise ValueError(f"{method} cannot be traced{_place(error)}: {_HINT}") from error
     except KeyError as error:

@@ -111,7 +111,7 @@ def stochastic_universal() -> Selection:
 def _advantage(loss: Array) -> Array:
     finite = jnp.isfinite(loss)
     worst = jnp.max(jnp.where(finite, loss, -jnp.inf))
-    # Halved, and in units of the greatest: neither a difference nor the sum of all overflows.
+    # Halved and divided by the greatest, so that neither a difference nor the sum overflows.
     advantage = jnp.where(finite, 0.5 * worst - 0.5 * loss, 0.0)
     advantage = advantage / jnp.maximum(advantage.max(), jnp.finfo(advantage.dtype).tiny)
     # Nobody is better than the worst: everybody that did not fail is drawn alike, or simply everybody.

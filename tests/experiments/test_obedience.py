@@ -216,15 +216,6 @@ def test_a_run_under_nohup_outlives_its_terminal(start):
     assert process.poll() is None
 
 
-def wait_for_generations(process, folder, number=3):
-    deadline = time.monotonic() + 100
-    path = folder / "history.csv"
-    while not (path.exists() and path.read_bytes().count(b"\n") > 6 * number):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-
-
 def processes_of(folder):
     """The processes with this folder on their command line."""
     found = []
@@ -238,7 +229,7 @@ def processes_of(folder):
 @pytest.mark.parametrize(
     ("number", "status", "num_processes"), [(signal.SIGTERM, 143, 2), (signal.SIGUSR1, 138, 1), (signal.SIGHUP, 129, 1)]
 )
-def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_processes):
+def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_processes, wait_for_generations):
     folder = tmp_path / "run"
     options = [*SMALL[:-1], "--generations", 100_000, "--out", folder, "--processes", num_processes]
     process = start(RUN, *options)
@@ -399,7 +390,7 @@ def test_the_command_that_goes_on(called, options, command, monkeypatch):
     assert command_line.folder.resume_command(Options(**options), Path("my run")) == command
 
 
-def test_processes_that_slurm_starts(start, tmp_path, monkeypatch):
+def test_processes_that_slurm_starts(start, tmp_path, monkeypatch, wait_for_generations):
     """Each finds out which one it is by joining; a signal to all of them ends all of them."""
     folder = tmp_path / "run"
     slurm = {"JOB_ID": "41234", "STEP_NODELIST": "localhost", "NTASKS": "2", "STEP_NUM_NODES": "1"}

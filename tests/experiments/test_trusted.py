@@ -274,16 +274,7 @@ def start(*arguments, **options):
     return subprocess.Popen(command, env=environment, **pipes, **options)
 
 
-def wait_for_generations(process, folder, number=3):
-    deadline = time.monotonic() + 100
-    path = folder / "history.csv"
-    while not (path.exists() and path.read_bytes().count(b"\n") > 6 * number):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-
-
-def test_ctrl_c_finishes_the_generation_saves_and_reports(tmp_path):
+def test_ctrl_c_finishes_the_generation_saves_and_reports(tmp_path, wait_for_generations):
     folder = tmp_path / "run"
     process = start(*SMALL[:-1], "--generations", "100000", "--out", str(folder))
     wait_for_generations(process, folder)
@@ -361,7 +352,7 @@ def fill(path):
             pass
 
 
-def test_a_disk_that_runs_full_and_one_that_is_read_only(disk):
+def test_a_disk_that_runs_full_and_one_that_is_read_only(disk, wait_for_generations):
     folder = disk / "run"
     process = start(*SMALL, "--generations", "100000", "--out", str(folder))
     wait_for_generations(process, folder)
@@ -389,7 +380,7 @@ def test_a_disk_that_runs_full_and_one_that_is_read_only(disk):
     assert resume(folder, "--max-evaluations", str(len(rows) + 6)) == 0
 
 
-def test_a_folder_that_goes_away_ends_a_run_in_one_line(tmp_path):
+def test_a_folder_that_goes_away_ends_a_run_in_one_line(tmp_path, wait_for_generations):
     folder = tmp_path / "run"
     process = start(*SMALL, "--generations", "100000", "--out", str(folder))
     wait_for_generations(process, folder)
