@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from experiments.arguments import MISTAKES, check_choice, fail, parse
+from jaxga.cli.arguments import MISTAKES, check_choice, fail, parse
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def _stable_baselines(options: BenchmarkOptions) -> Row:
 
 
 def _generation(options: BenchmarkOptions) -> Row:
-    from experiments.start import join
     from jaxga import invasive_ga, run, runtime
+    from jaxga.cli.start import join
 
     join(options, [sys.argv[0], *sys.argv[1:]], is_heavy=True)
     task = _task(options)
@@ -148,11 +148,11 @@ ROWS: dict[str, tuple[str, Callable[[BenchmarkOptions], Row]]] = {
 def _task(options: BenchmarkOptions) -> Any:
     assert options.steps is not None  # main has filled it in
     if options.task == "mnist":
-        from tasks.data import load_images
-        from tasks.mnist import mnist
+        from jaxga.tasks.data import load_images
+        from jaxga.tasks.mnist import mnist
 
         return mnist(load_images("mnist", options.data_dir), num_steps=options.steps)
-    from tasks.ppo import ppo
+    from jaxga.tasks.ppo import ppo
 
     return ppo("CartPole-v1", num_steps=options.steps)
 
@@ -249,7 +249,7 @@ def _run(options: BenchmarkOptions) -> None:
         rows[name] = _measure(options, name)
         figures = ", ".join(f"{key} {value:.4g}" for key, value in rows[name].items())
         print(f"{ROWS[name][0]}: {figures}", flush=True)
-    from experiments.records import environment
+    from jaxga.runs.records import environment
 
     about = environment()
     text = _markdown(options, rows, about)

@@ -15,16 +15,16 @@ import numpy as np
 from rich.console import Console
 from typer import Option
 
-from experiments.arguments import MISTAKES, check_choice, fail, parse, shorten
 from experiments.comparison import cache, report
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
-from experiments.start import use_compilation_cache
 from jaxga import ALGORITHMS
 from jaxga.adapters.evosax import is_installed
+from jaxga.cli.arguments import MISTAKES, check_choice, fail, parse, shorten
+from jaxga.cli.start import use_compilation_cache
 from jaxga.distribution import install_hint, installed_versions
 from jaxga.surrogates import SURROGATES
 

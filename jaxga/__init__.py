@@ -6,9 +6,9 @@ runtime.configure()  # before JAX starts its CPU client
 
 from jaxga.algorithms import ALGORITHMS, classic_ga, ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Evaluation, Info, Objective, Species, Surrogate, Task  # noqa: E402
+from jaxga.loop import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
-from jaxga.run import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
-from jaxga.saved import SavedRun, load  # noqa: E402
+from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 
 __all__ = [

@@ -13,7 +13,7 @@ from jax import Array
 
 from jaxga.base import Evaluation, Objective, Task
 from jaxga.evaluate import named_metrics
-from jaxga.history import metric_columns
+from jaxga.runs.history import metric_columns
 from jaxga.space import SearchSpace
 
 # What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform, single_precision
-from tasks.data import ImageData
+from jaxga.tasks.data import ImageData
 
 NUM_CLASSES = 10
 # Points of a curve at most, and validation images that each point is taken on at most.
@@ -190,7 +190,7 @@ def mnist(
     """The task "train a small network on images of ten classes".
 
     Args:
-        dataset: from :func:`tasks.data.load_images`.
+        dataset: from :func:`jaxga.tasks.data.load_images`.
         search: ``"default"`` searches ``learning_rate`` (1e-4 to 1, log) and ``momentum`` (0 to 0.99);
             ``"full"`` adds ``weight_decay``, ``label_smoothing``, ``dropout_rate``, ``learning_rate_decay``
             and ``hidden_size``, a mask within the maximum: every member costs what the widest one costs.

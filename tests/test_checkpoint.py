@@ -10,7 +10,7 @@ import pytest
 
 from jaxga import evolution, invasive_ga
 from jaxga.algorithms.warm import warm_start
-from jaxga.checkpoint import CheckpointError, Checkpoints, digest, restore
+from jaxga.runs.checkpoint import CheckpointError, Checkpoints, digest, restore
 from jaxga.space import SearchSpace, Uniform
 
 pytest.importorskip("orbax.checkpoint")

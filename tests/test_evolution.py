@@ -13,9 +13,9 @@ import pytest
 import jaxga
 from jaxga import Evaluation, Objective, SearchSpace, evolution
 from jaxga.evaluate import evaluate
-from jaxga.run import evaluate_fresh
+from jaxga.loop import evaluate_fresh
 from jaxga.task import FunctionTask
-from tasks.guess import guess
+from jaxga.tasks.guess import guess
 
 SPACE = SearchSpace(x=jaxga.Uniform(-1.0, 1.0), n=jaxga.Integer(1, 9), c=jaxga.Categorical(["a", "b"]))
 

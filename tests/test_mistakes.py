@@ -10,8 +10,8 @@ import pytest
 
 import jaxga
 from jaxga import Categorical, Evaluation, Integer, LogInteger, LogUniform, Objective, SearchSpace, Uniform
+from jaxga.loop import as_key
 from jaxga.operators import crossover, mutation, selection, survival
-from jaxga.run import as_key
 from jaxga.task import FunctionTask
 
 SPACE = SearchSpace(lr=LogUniform(1e-4, 1.0), x=Uniform(-1.0, 1.0), n=Integer(1, 9))

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
-from experiments import plots
 from jaxga import Categorical, Integer, SearchSpace, Uniform, minimize
-from jaxga.saved import read_history
+from jaxga.report import plots
+from jaxga.runs.saved import read_history
 
 
 def test_choices_of_every_kind_come_back_as_they_were_and_are_drawn(tmp_path):

@@ -114,22 +114,22 @@ def _functions(half: Half) -> list[Problem]:
 
 
 def _guess() -> ScoredTask:
-    from tasks.guess import guess
+    from jaxga.tasks.guess import guess
 
     task = guess()
     return Own(task, task.space)
 
 
 def _mnist() -> ScoredTask:
-    from tasks.data import load_images
-    from tasks.mnist import mnist
+    from jaxga.tasks.data import load_images
+    from jaxga.tasks.mnist import mnist
 
     task = mnist(load_images("mnist"))
     return Own(task, task.space)
 
 
 def _cartpole() -> ScoredTask:
-    from tasks.ppo import ppo
+    from jaxga.tasks.ppo import ppo
 
     # A quarter of the task's own steps, and the mean of the learning curve: the return at the end saturates, so that
     # a random search of 32 settings finds the greatest one.

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from experiments.comparison.problems import Problem
 from experiments.comparison.statistics import Estimate, mean_ranks, win_rates
-from experiments.plots import STYLE
+from jaxga.report.plots import STYLE
 
 # Below it regrets are tied: float32 resolves no less of values of the size of the offset.
 FLOOR = 1e-6

@@ -1,7 +1,7 @@
 """A pure-JAX PPO on gymnax, trained as one function of a key and a setting."""
 
-from tasks.ppo.environments import NAMES
-from tasks.ppo.hyperparameters import Hyperparameters
-from tasks.ppo.task import PPO, ppo
+from jaxga.tasks.ppo.environments import NAMES
+from jaxga.tasks.ppo.hyperparameters import Hyperparameters
+from jaxga.tasks.ppo.task import PPO, ppo
 
 __all__ = ["NAMES", "PPO", "Hyperparameters", "ppo"]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tasks.ppo.environments import Environment
+from jaxga.tasks.ppo.environments import Environment
 
 
 class Distribution(NamedTuple):

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tasks.ppo.distributions import Distribution
-from tasks.ppo.environments import Environment, reset_where_done
+from jaxga.tasks.ppo.distributions import Distribution
+from jaxga.tasks.ppo.environments import Environment, reset_where_done
 
 
 class Moments(NamedTuple):

@@ -11,11 +11,11 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxga import Evaluation, Objective, SearchSpace, single_precision
-from tasks.ppo import distributions, environments, networks
-from tasks.ppo.environments import Environment
-from tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
-from tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start, values
-from tasks.ppo.update import Adam, Batch, loss, shuffle, update
+from jaxga.tasks.ppo import distributions, environments, networks
+from jaxga.tasks.ppo.environments import Environment
+from jaxga.tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
+from jaxga.tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start, values
+from jaxga.tasks.ppo.update import Adam, Batch, loss, shuffle, update
 
 _STATIC = (
     "space", "objective", "environment", "fixed", "num_steps", "num_envs", "rollout_length", "num_epochs",

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tasks.ppo.distributions import Distribution
-from tasks.ppo.hyperparameters import Hyperparameters
+from jaxga.tasks.ppo.distributions import Distribution
+from jaxga.tasks.ppo.hyperparameters import Hyperparameters
 
 
 class Batch(NamedTuple):

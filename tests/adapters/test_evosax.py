@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.run import main
 from jaxga import SearchSpace, Uniform, evolution, ga, random_search
 from jaxga.adapters.evosax import EvosaxStrategy, _mirrored, evosax_cma_es, evosax_pso, evosax_search, evosax_simple_ga
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.warm import warm_start
 from jaxga.base import Objective
+from jaxga.cli.run import main
 from jaxga.task import FunctionTask
 
 kinds = pytest.importorskip("evosax.algorithms")

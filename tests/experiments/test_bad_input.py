@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 import jaxga
-from experiments import screen
-from experiments.arguments import check_choice, fail
-from experiments.records import constants
-from experiments.run import main
-from experiments.warm import Known
 from jaxga.base import Evaluation, Objective
+from jaxga.cli import screen
+from jaxga.cli.arguments import check_choice, fail
+from jaxga.cli.run import main
+from jaxga.runs.known import Known
+from jaxga.runs.records import constants
 
 pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")
@@ -93,7 +93,7 @@ def test_the_check_finds_a_traceback_a_file_and_a_second_line(inputs, monkeypatc
         Path("left").write_text("")
         raise KeyError("x")
 
-    monkeypatch.setattr("experiments.report.main", bad)
+    monkeypatch.setattr("jaxga.report.page.main", bad)
     problems = " ".join(fuzz.check(fuzz.Case("report", ("x",)), inputs))
     (inputs / "left").unlink()
     for found in ("status 1", "a traceback", "lines on stderr", "changed ['left']"):

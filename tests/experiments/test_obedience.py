@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import jaxga
-from experiments import run as command_line
-from experiments.options import Options
-from experiments.run import main
-from experiments.stopping import Command, Rules, Watch
 from jaxga import Generation, Objective
 from jaxga.base import Info
+from jaxga.cli import run as command_line
+from jaxga.cli.options import Options
+from jaxga.cli.run import main
 from jaxga.evolution import Record
+from jaxga.runs.stopping import Command, Rules, Watch
 
 pytest.importorskip("orbax.checkpoint")
 ROOT = Path(__file__).parent.parent.parent
@@ -159,7 +159,7 @@ def start():
 # A compiled program does not return to Python; so does this sleep of the C library, restarted by itself.
 BUSY = """
 import ctypes, signal, sys
-from experiments import stopping
+from jaxga.runs import stopping
 stopping._GRACE = 1.0
 with stopping.Interrupt("python run.py --resume 'my run'") as interrupt:
     {}
@@ -312,7 +312,7 @@ def test_the_report_is_kept_in_hand(tmp_path, monkeypatch):
 
 
 def test_a_command_counts_from_the_start_of_its_process():
-    code = "import time; time.sleep(1)\nfrom experiments.start import process_seconds\nprint(process_seconds())"
+    code = "import time; time.sleep(1)\nfrom jaxga.cli.start import process_seconds\nprint(process_seconds())"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True, timeout=100, check=True)  # fmt: skip
     assert 1 < float(done.stdout) < 100

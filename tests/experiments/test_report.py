@@ -15,15 +15,17 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("plotly")
 
-from experiments import figures, findings, plots, records, report
-from experiments.draft import draft
-from experiments.outputs import write_outputs
-from experiments.table import read_table
 from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, SearchSpace, Uniform
 from jaxga.base import Info, Species
 from jaxga.evolution import Record
-from jaxga.run import Generation
-from jaxga.saved import describe
+from jaxga.loop import Generation
+from jaxga.report import figures, findings, plots
+from jaxga.report import page as report
+from jaxga.report.outputs import write_outputs
+from jaxga.report.table import read_table
+from jaxga.runs import records
+from jaxga.runs.draft import draft
+from jaxga.runs.saved import describe
 
 ALL_KINDS = {
     "rate": LogUniform(1e-5, 1.0),

@@ -140,7 +140,7 @@ def commands():
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, capfd):
-    from experiments.run import main
+    from jaxga.cli.run import main
 
     assert main(["--out", str(tmp_path / "new"), "--processes", "1", *arguments]) == 2
     err = capfd.readouterr().err
@@ -150,7 +150,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, capfd)
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path, capfd):
-    from experiments.run import main
+    from jaxga.cli.run import main
 
     (tmp_path / "precious.txt").write_text("mine")
     assert main([*SMALL, "--out", str(tmp_path)]) == 2
@@ -159,7 +159,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path, capfd):
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, capfd):
-    from experiments.run import main
+    from jaxga.cli.run import main
 
     (tmp_path / "file").write_text("")
     assert main([*SMALL, "--out", str(tmp_path / "file" / "run")]) == 2
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, capfd):
 
 
 def test_dry_run_writes_nothing(tmp_path, capfd):
-    from experiments.run import main
+    from jaxga.cli.run import main
 
     assert main([*SMALL, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
     assert "6 members x 3 generations" in capfd.readouterr().out

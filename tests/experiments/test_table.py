@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from experiments.table import Table, read_table
 from jaxga import Categorical, Objective, SearchSpace, Uniform
-from jaxga.saved import describe
+from jaxga.report.table import Table, read_table
+from jaxga.runs.saved import describe
 
 
 def make(result):

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import jaxga
-from experiments import folder, records
-from experiments.run import main
-from experiments.stopping import Command, Rules, Watch
 from jaxga.base import Info, Objective
+from jaxga.cli.run import main
 from jaxga.evolution import Record
-from jaxga.run import Generation
+from jaxga.loop import Generation
+from jaxga.runs import folder, records
+from jaxga.runs.stopping import Command, Rules, Watch
 
 pytest.importorskip("orbax.checkpoint")
 ROOT = Path(__file__).parent.parent.parent
@@ -154,7 +154,7 @@ def test_a_folder_without_a_configuration(tmp_path, content, capfd):
 
 
 def test_a_second_process_on_a_folder_is_refused(half, capfd):
-    from experiments.folder import Lock
+    from jaxga.runs.folder import Lock
 
     lock = Lock(half, "--resume")
     assert resume(half) == 2
@@ -164,7 +164,7 @@ def test_a_second_process_on_a_folder_is_refused(half, capfd):
 
 
 def test_every_generation_ends_in_a_checkpoint(tmp_path, monkeypatch):
-    from jaxga.checkpoint import Checkpoints
+    from jaxga.runs.checkpoint import Checkpoints
 
     saved, save = [], Checkpoints.save
 
@@ -293,7 +293,7 @@ def test_ctrl_c_finishes_the_generation_saves_and_reports(tmp_path, wait_for_gen
 def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     folder = tmp_path / "run"
     code = (
-        "import sys, time, ctypes\nfrom experiments.stopping import Interrupt\n"
+        "import sys, time, ctypes\nfrom jaxga.runs.stopping import Interrupt\n"
         "with Interrupt('run.py --resume DIR'):\n    print('ready', flush=True)\n    ctypes.CDLL(None).sleep(60)\n"
     )
     # A compiled program does not return to Python; so does this sleep of the C library, restarted by itself.
@@ -435,8 +435,8 @@ def test_load_of_no_run(tmp_path):
 def test_all_kinds_of_columns_are_read_back(tmp_path):
     import jax.numpy as jnp
 
-    from jaxga.history import to_columns
-    from jaxga.saved import describe, read_history, space_from
+    from jaxga.runs.history import to_columns
+    from jaxga.runs.saved import describe, read_history, space_from
 
     space = jaxga.SearchSpace(
         lr=jaxga.LogUniform(1e-4, 1.0), n=jaxga.Integer(1, 9), c=jaxga.Categorical(["a", "b"]),
@@ -480,7 +480,7 @@ def test_the_report_is_one_file_without_the_network(whole):
 
 
 def test_the_report_of_a_run_that_was_killed(half, capsys):
-    from experiments.report import main as report
+    from jaxga.report.page import main as report
 
     (half / "result.json").unlink()
     assert report([str(half)]) == 0
@@ -488,7 +488,7 @@ def test_the_report_of_a_run_that_was_killed(half, capsys):
 
 
 def test_the_report_of_nothing(tmp_path, capfd):
-    from experiments.report import main as report
+    from jaxga.report.page import main as report
 
     assert report([str(tmp_path)]) == 2
     assert "it has no config.json" in capfd.readouterr().err
@@ -525,7 +525,7 @@ def test_the_report_in_a_browser(whole, tmp_path, width):
 
 def test_every_member_is_a_trial_of_the_exported_study(whole, tmp_path, capfd):
     optuna = pytest.importorskip("optuna")
-    from experiments.export import main as export
+    from jaxga.cli.export import main as export
 
     url = f"sqlite:///{tmp_path / 'run.db'}"
     assert export([str(whole), "--optuna", url]) == 0
@@ -569,7 +569,7 @@ def test_a_list_of_settings_is_the_first_generation(whole, tmp_path):
 
 def test_known_values_are_not_evaluated_again(whole, tmp_path):
     pytest.importorskip("optuna")
-    from experiments.export import main as export
+    from jaxga.cli.export import main as export
 
     url = f"sqlite:///{tmp_path / 'run.db'}"
     export([str(whole), "--optuna", url])
@@ -602,7 +602,7 @@ def test_a_warm_run_goes_on_from_what_it_began_with(whole, tmp_path):
 
 
 def test_of_many_known_values_the_best_half_and_some_of_all_others_are_taken():
-    from experiments.warm import _spread
+    from jaxga.runs.known import _spread
 
     loss = np.random.default_rng(0).permutation(np.append(np.arange(5000.0), [np.nan] * 9))
     kept = _spread(loss)

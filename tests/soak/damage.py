@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from kill import outcome
 
-from experiments.run import main as run
+from jaxga.cli.run import main as run
 
 GENERATIONS, HALF = 6, 3
 OPTIONS = ["--task", "guess", "--algorithm", "ga", "--pop", "6", "--quiet", "--no-report", "--processes", "1"]

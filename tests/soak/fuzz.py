@@ -193,7 +193,7 @@ def write_inputs(folder: Path, with_run: bool = True) -> None:
     _write_studies(folder)
     if with_run:
         options = f"{GUESS} --generations 2 --out {folder / 'done'}"
-        assert importlib.import_module("experiments.run").main(options.split()) == 0
+        assert importlib.import_module("jaxga.cli.run").main(options.split()) == 0
 
 
 def _parquet(columns: dict[str, list[Any]]) -> bytes:

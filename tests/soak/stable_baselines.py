@@ -22,9 +22,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from experiments.records import environment
+from jaxga.runs.records import environment
 from jaxga.runtime import compiler_options
-from tasks.ppo import PPO, ppo
+from jaxga.tasks.ppo import PPO, ppo
 
 SIZES = {
     "CartPole-v1": {},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import jaxga
-from tasks.data import ImageData
-from tasks.guess import guess
-from tasks.mnist import mnist
+from jaxga.tasks.data import ImageData
+from jaxga.tasks.guess import guess
+from jaxga.tasks.mnist import mnist
 
 
 class Row(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxga.tasks.data import load_images, read_idx
 from tasks import data
-from tasks.data import load_images, read_idx
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NUM_TRAIN, NUM_TEST = 60, 7

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tasks.guess import guess
+from jaxga.tasks.guess import guess
 
 
 def evaluate(task, guesses):

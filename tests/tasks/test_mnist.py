@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tasks.data import ImageData, load_images
-from tasks.mnist import dropout_mask, mnist, sgd
+from jaxga.tasks.data import ImageData, load_images
+from jaxga.tasks.mnist import dropout_mask, mnist, sgd
 
 PIXELS = 16
 NEUTRAL = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}

@@ -10,8 +10,8 @@ from gymnax.environments.environment import Environment as GymnaxEnvironment
 from gymnax.environments.environment import EnvParams
 
 from jaxga import Task
-from tasks.ppo import networks, ppo
-from tasks.ppo.environments import adapt
+from jaxga.tasks.ppo import networks, ppo
+from jaxga.tasks.ppo.environments import adapt
 
 SMALL = {"num_steps": 1024, "num_envs": 4, "rollout_length": 64, "num_episodes": 2}
 

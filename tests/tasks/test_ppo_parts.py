@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tasks.ppo import distributions, environments, networks
-from tasks.ppo.environments import NAMES, reset_where_done
-from tasks.ppo.hyperparameters import Hyperparameters
-from tasks.ppo.rollout import Moments, advantages, collect, greedy_returns, start, values
-from tasks.ppo.update import Adam, Batch, normalize_advantages, policy_loss, shuffle, update, value_loss
+from jaxga.tasks.ppo import distributions, environments, networks
+from jaxga.tasks.ppo.environments import NAMES, reset_where_done
+from jaxga.tasks.ppo.hyperparameters import Hyperparameters
+from jaxga.tasks.ppo.rollout import Moments, advantages, collect, greedy_returns, start, values
+from jaxga.tasks.ppo.update import Adam, Batch, normalize_advantages, policy_loss, shuffle, update, value_loss
 
 RNG = np.random.default_rng(0)
 

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from experiments.draft import draft
-from experiments.findings import choice_places, log_ticks, quartiles, shortened, spans_decades
 from jaxga.base import Objective, Species
+from jaxga.report.findings import choice_places, log_ticks, quartiles, shortened, spans_decades
+from jaxga.runs.draft import draft
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace
 
 if TYPE_CHECKING:
-    from experiments.table import Table  # which needs pyarrow
+    from jaxga.report.table import Table  # which needs pyarrow
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; a marker each for print.
 _LOOKS = {

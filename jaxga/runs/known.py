@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.arguments import shorten
-from experiments.draft import draft
 from jaxga import Algorithm, Objective, SearchSpace
 from jaxga.algorithms.warm import informed, warm_start
+from jaxga.cli.arguments import shorten
+from jaxga.runs.draft import draft
 from jaxga.space import Categorical
 
 # As many as an algorithm remembers: to be told of more takes time and changes little.
@@ -167,7 +167,7 @@ _READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".json": _read_json}
 def _read_study(source: str, objective: Objective) -> tuple[list[dict[str, Any]], list[float]]:
     from optuna.trial import TrialState
 
-    from experiments.study import direction_of, open_studies, storage_errors
+    from jaxga.report.study import direction_of, open_studies, storage_errors
 
     url, _, name = source.partition("#")
     with storage_errors("the storage"):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxga.base import Evaluation, Objective
-from jaxga.run import Generation
+from jaxga.loop import Generation
 
 
 def show(value: Any) -> str:

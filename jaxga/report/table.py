@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.catalogue import OPTIONS
-from experiments.draft import draft
-from experiments.folder import read_config
 from jaxga import Objective, SearchSpace
-from jaxga.history import to_text
-from jaxga.saved import read_history, space_and_objective, space_from
+from jaxga.cli.catalogue import OPTIONS
+from jaxga.runs.draft import draft
+from jaxga.runs.folder import read_config
+from jaxga.runs.history import to_text
+from jaxga.runs.saved import read_history, space_and_objective, space_from
 
 
 @dataclass(frozen=True)

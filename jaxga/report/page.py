@@ -1,26 +1,22 @@
-"""The report of a run as one file that opens without a network: ``python experiments/report.py DIR``."""
+"""The report of a run as one file that opens without a network."""
 
 import html
 import math
 import shlex
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
-from typer import Argument
 
-from experiments import figures
-from experiments.arguments import MISTAKES, fail, parse
-from experiments.draft import draft
-from experiments.findings import MIN_IMPORTANCE, Importances, Interval, Ranking, importances, invasion, ranking, sample
-from experiments.folder import OUTSIDE
-from experiments.screen import show
-from experiments.table import Table, read_table
+from jaxga.cli.screen import show
+from jaxga.report import figures
+from jaxga.report.findings import MIN_IMPORTANCE, Importances, Interval, Ranking, importances, invasion, ranking, sample
+from jaxga.report.table import Table, read_table
+from jaxga.runs.draft import draft
+from jaxga.runs.folder import OUTSIDE
 
 _MAX_PAIRS = 4
 _MAX_AXES = 8
@@ -384,29 +380,3 @@ addEventListener("load", () => document.querySelectorAll(".js-plotly-plot").forE
 </body>
 </html>
 """
-
-
-@dataclass(frozen=True)
-class Options:
-    """Write report.html, figures and history.parquet of a run anew."""
-
-    folder: Annotated[Path, Argument(metavar="DIR", help="The run's folder.")]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    from experiments.outputs import write_outputs
-
-    try:
-        parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
-        if parsed is not None:
-            folder = parsed.options.folder
-            left_out = write_outputs(folder)
-            print("\n".join(left_out) or folder / "report.html")
-    except MISTAKES as error:
-        return fail(error)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
 from jaxga.base import Objective
-from jaxga.run import Generation
+from jaxga.loop import Generation
 
 
 class Rules(NamedTuple):

@@ -1,4 +1,4 @@
-"""A run in other tools' words: ``python experiments/export.py DIR --optuna sqlite:///FILE``."""
+"""A run in other tools' words: ``jaxga export DIR --optuna sqlite:///FILE``."""
 
 import itertools
 import sys
@@ -9,9 +9,9 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from experiments.arguments import MISTAKES, fail, parse
-from experiments.folder import read_config
-from jaxga.saved import read_history, space_and_objective
+from jaxga.cli.arguments import MISTAKES, fail, parse
+from jaxga.runs.folder import read_config
+from jaxga.runs.saved import read_history, space_and_objective
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: Options) -> None:
-    from experiments.study import storage_errors, study, trials
+    from jaxga.report.study import storage_errors, study, trials
 
     config = read_config(options.folder)
     space, objective = space_and_objective(config)
@@ -50,7 +50,3 @@ def _export(options: Options) -> None:
             made.add_trials(trials(space, block))
         num_trials = len(made.get_trials(deepcopy=False))
     print(f"study {name}: {num_trials} trials in {options.optuna}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxga.base import Objective
-from jaxga.history import History, to_column
+from jaxga.runs.history import History, to_column
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
 
 _KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}

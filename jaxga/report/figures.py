@@ -10,7 +10,9 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.colors import sample_colorscale
 
-from experiments.findings import (
+from jaxga.base import Species
+from jaxga.cli.screen import show
+from jaxga.report.findings import (
     Importances,
     Ranking,
     best_so_far,
@@ -20,9 +22,7 @@ from experiments.findings import (
     shortened,
     spans_decades,
 )
-from experiments.screen import show
-from experiments.table import Table
-from jaxga.base import Species
+from jaxga.report.table import Table
 from jaxga.space import Categorical, Dimension, Integer, LogInteger, LogUniform
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.

@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from typer import Option
 
-from experiments.arguments import check_choice, shorten
-from experiments.catalogue import OPTIONS, TASKS, Entry
-from experiments.stopping import Rules
-from experiments.tracking import TRACKERS
 from jaxga import runtime
 from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
+from jaxga.cli.arguments import check_choice, shorten
+from jaxga.cli.catalogue import OPTIONS, TASKS, Entry
 from jaxga.distribution import install_hint
-from jaxga.run import MAX_SEED
+from jaxga.loop import MAX_SEED
+from jaxga.runs.stopping import Rules
+from jaxga.runs.tracking import TRACKERS
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 

@@ -17,11 +17,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.draft import draft
 from jaxga.base import Objective, Species, Task
 from jaxga.distribution import installed_versions
-from jaxga.history import to_columns, to_text
-from jaxga.run import Generation
+from jaxga.loop import Generation
+from jaxga.runs.draft import draft
+from jaxga.runs.history import to_columns, to_text
 from jaxga.space import SearchSpace
 
 _PACKAGES = ("jaxga", "jax", "jaxlib", "flax", "optax", "numpy", "gymnax", "evosax")

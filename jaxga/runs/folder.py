@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import records
-from experiments.options import Options
-from experiments.warm import Known
 from jaxga import SearchSpace, Task
-from jaxga.checkpoint import Restored, restore
+from jaxga.cli.options import Options
 from jaxga.evolution import State
-from jaxga.saved import describe
+from jaxga.runs import records
+from jaxga.runs.checkpoint import Restored, restore
+from jaxga.runs.known import Known
+from jaxga.runs.saved import describe
 
 CONFIG, WARM_START = "config.json", "warm_start.json"
 # What a run that was killed before its configuration was written leaves: nothing that is worth keeping.

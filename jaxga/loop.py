@@ -20,7 +20,7 @@ from jaxga.base import Algorithm, Evaluation, Objective, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
-from jaxga.history import History
+from jaxga.runs.history import History
 from jaxga.runtime import compiler_options, replicate
 from jaxga.space import Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, check_task

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.arguments import check_choice
 from jaxga import Task
+from jaxga.cli.arguments import check_choice
 
 if TYPE_CHECKING:
-    from experiments.options import Options
+    from jaxga.cli.options import Options
 
 
 class Entry(NamedTuple):
@@ -32,21 +32,21 @@ class Entry(NamedTuple):
 
 
 def _guess(options: "Options") -> tuple[Task, dict[str, Any]]:
-    from tasks.guess import guess
+    from jaxga.tasks.guess import guess
 
     return guess(), {}
 
 
 def _mnist(options: "Options") -> tuple[Task, dict[str, Any]]:
-    from tasks.data import load_images
-    from tasks.mnist import mnist
+    from jaxga.tasks.data import load_images
+    from jaxga.tasks.mnist import mnist
 
     images = load_images(options.dataset, data_dir=options.data_dir)
     return mnist(images, search=options.search, **_given(num_steps=options.steps)), images.record()
 
 
 def _ppo(options: "Options") -> tuple[Task, dict[str, Any]]:
-    from tasks.ppo import NAMES, ppo
+    from jaxga.tasks.ppo import NAMES, ppo
 
     check_choice("--env", options.env, NAMES)
     metric = "final return" if options.metric == "return" else "area"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxga.space import Categorical, Dimension
 
 if TYPE_CHECKING:
-    from experiments.table import Table  # which needs pyarrow
+    from jaxga.report.table import Table  # which needs pyarrow
 
 
 # Two sides of the normal distribution leave 5 % beyond it.

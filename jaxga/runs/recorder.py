@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.folder import Start
-from experiments.records import Events, HistoryFile, Log
-from experiments.stopping import Watch
 from jaxga import Generation, Task
-from jaxga.checkpoint import CheckpointError, Checkpoints
+from jaxga.runs.checkpoint import CheckpointError, Checkpoints
+from jaxga.runs.folder import Start
+from jaxga.runs.records import Events, HistoryFile, Log
+from jaxga.runs.stopping import Watch
 
 
 class Recorder:

@@ -16,8 +16,8 @@ def write_outputs(path: Path) -> list[str]:
     """
     if importlib.util.find_spec("pyarrow") is None:
         return [f"no history.parquet, figures and report: {install_hint('report')}"]
-    from experiments import plots
-    from experiments.table import read_table, write_parquet
+    from jaxga.report import plots
+    from jaxga.report.table import read_table, write_parquet
 
     table = read_table(path)
     write_parquet(path)
@@ -25,7 +25,7 @@ def write_outputs(path: Path) -> list[str]:
     plots.search_space(path / "search_space", table.columns, table.space, table.objective, table.title, table.best_row)
     if importlib.util.find_spec("plotly") is None:
         return [f"no report: {install_hint('report')}"]
-    from experiments.report import write_report
+    from jaxga.report.page import write_report
 
     write_report(path, table)
     return []
