@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from jaxga.cli.arguments import MISTAKES, check_choice, fail, parse
+from jaxga.cli.arguments import MISTAKES, fail, parse
+from jaxga.text import check_choice
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from jaxga import ALGORITHMS
 from jaxga.adapters.evosax import is_installed
-from jaxga.cli.arguments import MISTAKES, check_choice, fail, parse, shorten
+from jaxga.cli.arguments import MISTAKES, fail, parse
 from jaxga.cli.start import use_compilation_cache
 from jaxga.distribution import install_hint, installed_versions
 from jaxga.surrogates import SURROGATES
+from jaxga.text import check_choice, shorten
 
 _FOCUS = "invasive_ga"
 # Of every kind, in few genes, and methods that answer at once: two minutes on two cores.

@@ -1,11 +1,10 @@
 """A command line as a dataclass of options, and how a command says in one line what is wrong with it."""
 
-import difflib
 import inspect
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -13,11 +12,13 @@ from typing import Generic, NamedTuple, TypeVar
 import typer
 from typer.exceptions import Exit, TyperException
 
+from jaxga.text import shorten
+
 T = TypeVar("T")
 # What a user can mend: an option, a file, a package, a machine that is too small; of the last two kinds see fail.
 MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError, AssertionError)
-# Of a longer value, and of a longer message, the beginning says what it is.
-_MAX_VALUE, _MAX_MESSAGE = 60, 1000
+# A longer message is cut here.
+_MAX_MESSAGE = 1000
 
 
 class Parsed(NamedTuple, Generic[T]):
@@ -64,21 +65,6 @@ def _got(error: TyperException, given: Sequence[str]) -> str:
             shown = repr(shorten(value if has_value else following))
             return "" if shown in error.format_message() else f", got {shown}"
     return ""
-
-
-def shorten(text: str, size: int = _MAX_VALUE) -> str:
-    """The text, or its first ``size`` characters and three dots."""
-    return text if len(text) <= size else f"{text[:size]}..."
-
-
-def check_choice(option: str, given: str, allowed: Iterable[str]) -> None:
-    """Raise ``ValueError`` unless ``given`` is among the allowed; it names the one that was probably meant."""
-    allowed = list(allowed)
-    if given not in allowed:
-        lower = {name.lower(): name for name in allowed}
-        close = difflib.get_close_matches(given.lower(), lower, n=1)
-        hint = f"; did you mean {lower[close[0]]}?" if close else ""
-        raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {shorten(given)!r}{hint}")
 
 
 def fail(error: Exception | str) -> int:

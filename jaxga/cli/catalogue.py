@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxga import Task
-from jaxga.cli.arguments import check_choice
+from jaxga.text import check_choice
 
 if TYPE_CHECKING:
     from jaxga.cli.options import Options

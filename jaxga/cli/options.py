@@ -17,7 +17,6 @@ from jaxga.algorithms import ALGORITHMS
 from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
-from jaxga.cli.arguments import check_choice, shorten
 from jaxga.cli.catalogue import OPTIONS, TASKS, Entry
 from jaxga.distribution import install_hint
 from jaxga.loop import MAX_SEED
@@ -25,6 +24,7 @@ from jaxga.runs.stopping import Rules
 from jaxga.runs.tracking import TRACKERS
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
+from jaxga.text import check_choice, shorten
 
 _SEARCH, _TRAINING, _RUN, _STOP = "Search", "Training", "Run", "Stop early"
 _TASK_DEFAULT = "the task's own"

@@ -32,6 +32,7 @@ from jaxga.runs.known import Known, read_known
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.stopping import ENOUGH, GO_ON, INTERRUPTED, REPORT_SECONDS, Command, Interrupt, Watch
 from jaxga.runs.tracking import TRACKERS, Tracker
+from jaxga.text import show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -308,7 +309,7 @@ def _print_plan(console: Console, job: Job) -> None:
         plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
         label = ""
     if fixed := records.constants(task):
-        plan.add_row("held fixed", ", ".join(f"{name} {screen.show(value)}" for name, value in fixed.items()))
+        plan.add_row("held fixed", ", ".join(f"{name} {show(value)}" for name, value in fixed.items()))
     breeding = [f"{options.pop} members x {options.generations} generations"]
     named = ("parents", "mutations", "invaders", "surrogate", "selection", "crossover", "mutation", "survival")
     named += ("replicates",)

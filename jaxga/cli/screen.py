@@ -15,13 +15,7 @@ from rich.text import Text
 
 from jaxga.base import Evaluation, Objective
 from jaxga.loop import Generation
-
-
-def show(value: Any) -> str:
-    """A setting or figure with four significant digits, as a person writes it."""
-    if isinstance(value, float | np.floating):
-        return "-" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
+from jaxga.text import show
 
 
 def table(title: str, *columns: str) -> Table:

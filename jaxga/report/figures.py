@@ -11,7 +11,6 @@ import plotly.io
 from plotly.colors import sample_colorscale
 
 from jaxga.base import Species
-from jaxga.cli.screen import show
 from jaxga.report.findings import (
     Importances,
     Ranking,
@@ -24,6 +23,7 @@ from jaxga.report.findings import (
 )
 from jaxga.report.table import Table
 from jaxga.space import Categorical, Dimension, Integer, LogInteger, LogUniform
+from jaxga.text import show
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _SPECIES = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}

@@ -11,12 +11,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from jaxga.cli.screen import show
 from jaxga.report import figures
 from jaxga.report.findings import MIN_IMPORTANCE, Importances, Interval, Ranking, importances, invasion, ranking, sample
 from jaxga.report.table import Table, read_table
 from jaxga.runs.draft import draft
 from jaxga.runs.folder import OUTSIDE
+from jaxga.text import show
 
 _MAX_PAIRS = 4
 _MAX_AXES = 8

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxga import Algorithm, Objective, SearchSpace
 from jaxga.algorithms.warm import informed, warm_start
-from jaxga.cli.arguments import shorten
 from jaxga.runs.draft import draft
 from jaxga.space import Categorical
+from jaxga.text import shorten
 
 # As many as an algorithm remembers: to be told of more takes time and changes little.
 _MAX_KNOWN = 512

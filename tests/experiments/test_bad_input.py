@@ -12,10 +12,11 @@ from rich.console import Console
 import jaxga
 from jaxga.base import Evaluation, Objective
 from jaxga.cli import screen
-from jaxga.cli.arguments import check_choice, fail
+from jaxga.cli.arguments import fail
 from jaxga.cli.run import main
 from jaxga.runs.known import Known
 from jaxga.runs.records import constants
+from jaxga.text import check_choice
 
 pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")

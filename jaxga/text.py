@@ -1,0 +1,33 @@
+"""How a value is written for a person: in a table, in an error."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+# A longer value is cut here: its beginning says what it is.
+_MAX_VALUE = 60
+
+
+def show(value: Any) -> str:
+    """A setting or figure with four significant digits, as a person writes it."""
+    if isinstance(value, float | np.floating):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def shorten(text: str, size: int = _MAX_VALUE) -> str:
+    """The text, or its first ``size`` characters and three dots."""
+    return text if len(text) <= size else f"{text[:size]}..."
+
+
+def check_choice(option: str, given: str, allowed: Iterable[str]) -> None:
+    """Raise ``ValueError`` unless ``given`` is among the allowed; it names the one that was probably meant."""
+    allowed = list(allowed)
+    if given not in allowed:
+        lower = {name.lower(): name for name in allowed}
+        close = difflib.get_close_matches(given.lower(), lower, n=1)
+        hint = f"; did you mean {lower[close[0]]}?" if close else ""
+        raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {shorten(given)!r}{hint}")
