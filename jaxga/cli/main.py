@@ -3,6 +3,7 @@
 import importlib
 import signal
 import sys
+from functools import partial
 
 _COMMANDS = {
     "run": "Evolve a task's hyperparameters.",
@@ -26,8 +27,5 @@ def main() -> None:
         sys.exit(2)
     from jaxga.cli.start import run_command
 
-    run_command(importlib.import_module(f"jaxga.cli.{name}").main)
-
-
-if __name__ == "__main__":
-    main()
+    command = importlib.import_module(f"jaxga.cli.{name}").main
+    run_command(command if name == "run" else partial(command, sys.argv[2:]))
