@@ -242,7 +242,7 @@ class Options:
                 raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
         self._check_processes()
         for option in ("out", "resume"):
-            if not _is_utf8(str(getattr(self, option))):  # what writes the checkpoints takes no other
+            if not _is_utf8(str(getattr(self, option))):  # the report and the trackers take no other
                 raise ValueError(f"--{option} must be a name in UTF-8, got {str(getattr(self, option))!r}")
         for field in dataclasses.fields(self):
             option, value = f"--{field.name.replace('_', '-')}", getattr(self, field.name)

@@ -22,7 +22,6 @@ from jaxga.cli import screen
 from jaxga.cli.arguments import MISTAKES, fail, parse
 from jaxga.cli.options import Options
 from jaxga.cli.start import join, num_processes, process_seconds, use_compilation_cache
-from jaxga.distribution import install_hint
 from jaxga.evolution import State
 from jaxga.loop import as_key, evaluate_fresh
 from jaxga.report.outputs import write_outputs
@@ -237,8 +236,6 @@ class Writers:
         config = folder.write_config(path, options, job.task, job.data, job.known)
         self.recorder = Recorder(path, config["run"], job.task, options.replicates, job.start, watch)
         stack.callback(self.recorder.close)
-        if not self.recorder.has_checkpoints:
-            console.print(f"no checkpoints: orbax-checkpoint is not installed ({install_hint('checkpoint')})")
         done = self.recorder.num_done
         self.recorder.begin("resume" if options.resume else "start")
         self.progress = screen.ProgressLine(console, objective, options.num_generations, done)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxga import Generation, Task
-from jaxga.runs.checkpoint import CheckpointError, Checkpoints
+from jaxga.runs.checkpoint import Checkpoints
 from jaxga.runs.folder import Start
 from jaxga.runs.records import Events, HistoryFile, Log
 from jaxga.runs.stopping import Watch
@@ -31,9 +31,7 @@ class Recorder:
 
     def __init__(self, path: Path, name: str, task: Task, num_replicates: int, start: Start, watch: Watch) -> None:
         self.num_done = int(start.state.generation)
-        self._checkpoints: Checkpoints | None = None
-        with contextlib.suppress(ImportError):  # without Orbax a run is recorded, but cannot go on
-            self._checkpoints = Checkpoints(path / "checkpoints", after=self.num_done if start.notes else None)
+        self._checkpoints = Checkpoints(path / "checkpoints", after=self.num_done if start.notes else None)
         self._logs = {
             file: Log(path / file, start.notes.get(file, {"size": 0})["size"])
             for file in ("history.csv", "events.jsonl")
@@ -43,15 +41,10 @@ class Recorder:
         self._watch = watch
         self._start = start
 
-    @property
-    def has_checkpoints(self) -> bool:
-        """Whether Orbax is there."""
-        return self._checkpoints is not None
-
     def begin(self, event: str) -> None:
         """Record that the run begins; a new one with a checkpoint, so that no row is ever without one."""
         self.events.add(event, generation=self.num_done)
-        if self._checkpoints is not None and not self._start.notes:
+        if not self._start.notes:
             self._checkpoints.save(self.num_done, self._start.state, self._notes(), wait=True)
 
     def write(self, generation: Generation) -> None:
@@ -60,7 +53,7 @@ class Recorder:
         self.events.write(generation)
         self.num_done = int(generation.record.generation) + 1
         # Of several generations in one program only the last one's state comes out.
-        if self._checkpoints is not None and generation.state is not None:
+        if generation.state is not None:
             info = generation.record.info
             best = {"best_genome": np.asarray(info.best_genome).tolist(), "best_loss": float(info.best_loss)}
             self._checkpoints.save(self.num_done, generation.state, self._notes() | best)
@@ -70,13 +63,11 @@ class Recorder:
 
     def finish(self) -> None:
         """Wait until the last checkpoint is written."""
-        if self._checkpoints is not None:
-            self._checkpoints.close()
-            self._checkpoints = None
+        self._checkpoints.close()
 
     def close(self) -> None:
         """Close the files; after a run that failed, nothing writes to its folder any more."""
-        with contextlib.suppress(CheckpointError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to tell
             self.finish()
         for log in self._logs.values():
             log.close()
