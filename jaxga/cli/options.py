@@ -322,6 +322,9 @@ class Options:
         for name, use in USES.items():
             if use.algorithm is not None and getattr(self, name) is not None and use.algorithm not in accepted:
                 raise ValueError(f"{flag(name)} does not apply to --algorithm {self.algorithm}")
+        for path in (self.out, self.resume):
+            if not _is_utf8(str(path)):  # the report and the trackers take no other
+                raise ValueError(f"a folder must have a name in UTF-8, got {str(path)!r}")
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
                 raise ValueError(f"{flag(name)} needs the package {package}: {install_hint(name)}")
@@ -448,6 +451,14 @@ def _is_a(value: Any, kind: Any) -> bool:
     if isinstance(kind, UnionType):
         return any(_is_a(value, one) for one in get_args(kind))
     return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_whole(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxga.loop import Generation
-from jaxga.runs.checkpoint import CheckpointError, Checkpoints
+from jaxga.runs.checkpoint import Checkpoints
 from jaxga.runs.folder import Start
 from jaxga.runs.records import Events, HistoryFile, Log
 from jaxga.runs.session import Search
@@ -67,7 +67,7 @@ class Recorder:
 
     def close(self) -> None:
         """Close the files; after a run that failed, nothing writes to its folder any more."""
-        with contextlib.suppress(CheckpointError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to tell
             self.finish()
         for log in self._logs.values():
             log.close()

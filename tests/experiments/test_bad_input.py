@@ -18,7 +18,6 @@ from jaxga.runs.known import Known
 from jaxga.runs.records import constants
 from jaxga.text import check_choice
 
-pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")
 pytest.importorskip("pyarrow")
 pytest.importorskip("plotly")
