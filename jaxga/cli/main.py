@@ -5,6 +5,8 @@ import signal
 import sys
 from functools import partial
 
+from jaxga.distribution import installed_versions
+
 _COMMANDS = {
     "run": "Evolve a task's hyperparameters.",
     "report": "Write a run's report, figures and history.parquet anew.",
@@ -21,6 +23,9 @@ def main() -> None:
         print("usage: jaxga COMMAND [OPTIONS]\n")
         print("\n".join(f"  {command:<8}{about}" for command, about in _COMMANDS.items()))
         print("\njaxga COMMAND --help shows the options of a command.")
+        return
+    if name == "--version":
+        print(*installed_versions(["jaxga"]).values())
         return
     if name not in _COMMANDS:
         print(f"error: jaxga: the command must be one of {', '.join(_COMMANDS)}, got {name!r}", file=sys.stderr)
