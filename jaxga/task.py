@@ -151,7 +151,8 @@ def _traced(task: Task, method: str) -> Evaluation:
         name = error.args[0] if error.args else None
         if not isinstance(name, str) or name in task.space.names:
             raise
-        raise ValueError(f"a setting has no {name!r}{user_place(error)}: its names are {list(task.space.names)}") from error
+        place, names = user_place(error), list(task.space.names)
+        raise ValueError(f"a setting has no {name!r}{place}: its names are {names}") from error
 
 
 def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
@@ -163,7 +164,7 @@ def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
         raise ValueError(f"task: {what} must be {allowed}, got an array of shape {list(figure.shape)}")
 
 
-def _place(error: BaseException) -> str:
+def user_place(error: BaseException) -> str:
     """Where in the user's own code an error came from, as ``" (train.py:12)"``; empty where that is not known."""
     packages = (str(Path(__file__).parent), "site-packages", "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]

@@ -62,7 +62,7 @@ def resume_command(program: list[str], options: Options, path: Path) -> str:
 
 
 def program_words(command: str) -> list[str]:
-    """The words of ``sys.argv`` that started a command: a script ``COMMAND.py``, or ``jaxga`` and the command's name."""
+    """The words of ``sys.argv`` that started a command: a script ``COMMAND.py``, or ``jaxga`` and the command."""
     return sys.argv[:1] if Path(sys.argv[0]).name == f"{command}.py" else [sys.argv[0], command]
 
 

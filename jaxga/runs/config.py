@@ -13,7 +13,6 @@ import jax
 from jaxga.base import Task
 from jaxga.runs import records
 from jaxga.runs.checkpoint import digest
-from jaxga.runs.saved import describe
 from jaxga.runs.warm_start import WarmStart
 
 CONFIG, WARM_START = "config.json", "warm_start.json"
@@ -80,7 +79,7 @@ def identity(options: Mapping[str, Any], task: Task, warm_start: WarmStart | Non
     return {
         **options,
         "warm_start": warm_start and warm_start.sha256,
-        "search space": json.loads(json.dumps(describe(task.space))),
+        "search space": json.loads(json.dumps(task.space.to_dict())),
         "data": describe_data(task)["sha256"],
         "jaxga": records.environment()["versions"].get("jaxga"),
     }
@@ -154,7 +153,7 @@ def new_config(
         "identity": identity,
         "data": describe_data(task),
         **records.environment(),
-        "space": describe(task.space),
+        "space": task.space.to_dict(),
         "objective": dataclasses.asdict(task.objective),
         "constants": records.constants(task),
         **more,

@@ -22,8 +22,8 @@ def is_live(console: Console) -> bool:
 class ProgressLine:
     """Shows the best so far, the mean, the speed and the time left of a run.
 
-    In a terminal and in a notebook the line stands beneath a bar and both are gone at the end; elsewhere each generation
-    prints one line.
+    In a terminal and in a notebook the line stands beneath a bar, and both disappear at the end. Elsewhere each
+    generation prints one line.
 
     Args:
         console: where to print.
