@@ -39,21 +39,21 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     member); ``spread`` (standard deviation over replicates, 0 where there is one); ``replicates``;
     ``predicted`` (what the surrogate expected, NaN where it was not asked); one column a metric.
     """
-    population_size = record.genomes.shape[0]
-    settings = space.settings(record.genomes)
+    population_size = record.offspring.genomes.shape[0]
+    settings = space.settings(record.offspring.genomes)
     columns: dict[str, Any] = {
         "generation": np.full(population_size, int(record.generation)),
         "member": int(record.generation) * population_size + np.arange(population_size),
-        "species": np.array([Species(s).name.lower() for s in np.asarray(record.info.species).tolist()]),
-        "parent_a": np.asarray(record.info.parents)[:, 0],
-        "parent_b": np.asarray(record.info.parents)[:, 1],
+        "species": np.array([Species(s).name.lower() for s in np.asarray(record.offspring.species).tolist()]),
+        "parent_a": np.asarray(record.offspring.parents)[:, 0],
+        "parent_b": np.asarray(record.offspring.parents)[:, 1],
     }
     columns |= {name: to_column([setting[name] for setting in settings], kind) for name, kind in space.items}
     columns |= {
         "value": objective.sign * _finite(record.loss),
         "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
         "replicates": np.full(population_size, num_replicates),
-        "predicted": objective.sign * _finite(record.info.predicted),
+        "predicted": objective.sign * _finite(record.offspring.predicted),
     }
     named = metric_columns(space, record.metrics)
     columns |= {named[name]: np.asarray(metric) for name, metric in record.metrics.items()}

@@ -183,10 +183,10 @@ class Events:
             generation=int(record.generation),
             seconds=round(generation.seconds, 6),
             compile_seconds=round(generation.compile_seconds, 6),
-            best=_finite(self._sign * float(record.info.best_loss)),
+            best=_finite(self._sign * float(record.best.loss)),
             mean=_finite(np.nanmean(value)) if np.isfinite(value).any() else None,
             failed=int(record.num_failed),
-            species={s.name.lower(): int((record.info.species == s).sum()) for s in Species},
+            species={s.name.lower(): int((record.offspring.species == s).sum()) for s in Species},
         )
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("plotly")
 
 from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, SearchSpace, Uniform
-from jaxga.base import Info, Species
+from jaxga.base import Best, Offspring, Species
 from jaxga.evolution import Record
 from jaxga.loop import Generation
 from jaxga.report import figures, findings, plots
@@ -59,11 +59,11 @@ def write_run(
         best = least if believed is None else objective.sign * believed(g)
         kinds = species(g) if species else [Species.CHILD if g else Species.FOUNDER] * pop
         expected = predicted(rng, g, values) if predicted and g else np.full(pop, np.nan)
-        info = Info(np.array(kinds), np.full((pop, 2), -1), objective.sign * expected, genomes[0], best)
+        offspring = Offspring(genomes, np.array(kinds), np.full((pop, 2), -1), objective.sign * expected)
         extra = metrics(rng, g, pop) if metrics else {}
         failed = int((~np.isfinite(loss)).sum())
         variance = np.full(pop, noise**2 / replicates)
-        record = Record(np.int32(g), genomes, loss, variance, extra, failed, info)
+        record = Record(np.int32(g), offspring, loss, variance, extra, failed, Best(genomes[0], best))
         history.write(Generation(record, None, 1.0, 0.25))
         if g < generations - lost_events:
             events.write(Generation(record, None, 1.0, 0.25))
