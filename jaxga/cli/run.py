@@ -28,10 +28,10 @@ from jaxga.loop import as_key, evaluate_fresh
 from jaxga.report.outputs import write_outputs
 from jaxga.runs import folder, records
 from jaxga.runs.checkpoint import digest
-from jaxga.runs.known import Known, read_known
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.stopping import ENOUGH, GO_ON, INTERRUPTED, REPORT_SECONDS, Command, Interrupt, Watch
 from jaxga.runs.tracking import TRACKERS, Tracker
+from jaxga.runs.warm_start import WarmStart
 from jaxga.text import show
 
 
@@ -98,7 +98,7 @@ class Job(NamedTuple):
     task: Task
     data: dict[str, Any]
     algorithm: Algorithm
-    known: Known | None
+    known: WarmStart | None
     mesh: Mesh | None
     start: folder.Start
     generations: Iterator[Generation]
@@ -116,11 +116,11 @@ def _prepare(options: Options, command: list[str]) -> Job:
     task, data = options.entry.build(options)
     algorithm, known = options.make_algorithm(task.space), None
     if options.resume is not None:
-        known = Known.read(options.resume / folder.WARM_START)
+        known = WarmStart.load(options.resume / folder.WARM_START)
     elif options.warm_start is not None:
-        known = read_known(options.warm_start, task.space, task.objective)
+        known = WarmStart.read(options.warm_start, task.space, task.objective)
     if known is not None:
-        algorithm = known.given_to(algorithm)
+        algorithm = known.applied_to(algorithm)
     on_cpu = jax.default_backend() == "cpu"
     options = dataclasses.replace(options, chunk=options.chunk or (options.entry.chunk if on_cpu else None))
     start, notes = folder.Start(evolution.init(algorithm, as_key(options.seed)), {}, ()), []

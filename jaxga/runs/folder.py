@@ -18,8 +18,8 @@ from jaxga.cli.options import Options
 from jaxga.evolution import State
 from jaxga.runs import records
 from jaxga.runs.checkpoint import Restored, restore
-from jaxga.runs.known import Known
-from jaxga.runs.saved import describe
+from jaxga.runs.saved import read_config
+from jaxga.runs.warm_start import WarmStart
 
 CONFIG, WARM_START = "config.json", "warm_start.json"
 # What a run that was killed before its configuration was written leaves: nothing that is worth keeping.
@@ -114,22 +114,6 @@ class Held:
         self._lock.release()
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """``config.json`` of a run; ``ValueError`` where there is none that can be read.
-
-    Whether it is as the run wrote it is another question: :func:`check_config`.
-    """
-    try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if not all(isinstance(config[part], dict) for part in ("options", "identity", "space", "objective")):
-            raise TypeError
-    except FileNotFoundError:
-        raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError(f"{path / CONFIG} cannot be read as a run's configuration") from None
-    return config
-
-
 def save_config(path: Path, config: dict[str, Any]) -> None:
     """Write ``config.json`` with the SHA-256 of its content."""
     records.write_json(path / CONFIG, config | {"sha256": _sha256(config)})
@@ -211,12 +195,12 @@ def resume_command(options: Options, path: Path) -> str:
     return shlex.join(words)
 
 
-def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: Known | None) -> dict[str, Any]:
+def identity(options: Options, space: SearchSpace, data: dict[str, Any], known: WarmStart | None) -> dict[str, Any]:
     """Everything that a run's figures are a function of."""
     named = {name: value for name, value in options.as_dict().items() if name not in LENGTH + OUTSIDE}
     named["warm_start"] = known and known.sha256
     return named | {
-        "search space": json.loads(json.dumps(describe(space))),
+        "search space": space.to_dict(),
         "data": data.get("sha256"),
         "jaxga": records.environment()["versions"].get("jaxga"),
     }
@@ -255,7 +239,7 @@ def write_config(
     options: Options,
     task: Task,
     data: dict[str, Any],
-    known: Known | None,
+    known: WarmStart | None,
 ) -> dict[str, Any]:
     """``config.json``: everything needed to repeat the run, or to go on with it; gives its content."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -263,10 +247,10 @@ def write_config(
     if options.resume is None:
         about = identity(options, task.space, data, known)
         if known is not None:
-            known.write(path / WARM_START)
+            known.save(path / WARM_START)
         config = {"run": run_name(options, about), "created": now, "command": command}
         config |= {"options": options.as_dict(), "identity": about, "data": data, **records.environment()}
-        config |= {"space": describe(task.space), "objective": dataclasses.asdict(task.objective)}
+        config |= {"space": task.space.to_dict(), "objective": dataclasses.asdict(task.objective)}
         config["constants"] = records.constants(task)
     else:
         config = read_config(path)
