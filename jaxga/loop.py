@@ -352,14 +352,14 @@ def optimize(
         history.append(last.record)
     assert last is not None  # num_generations >= 1
     assert last.state is not None  # it is the last of its dispatch
-    best_genome = np.asarray(last.record.info.best_genome)
+    best_genome = np.asarray(last.record.best.genome)
     fresh_values = np.empty(0, np.float32)
     if num_fresh:
         fresh = evaluate_fresh(task, best_genome, key=key, num_seeds=num_fresh, chunk_size=chunk_size, mesh=mesh)
         fresh_values = np.asarray(fresh.value)
     return Result(
         best=task.space.setting(best_genome),
-        best_value=task.objective.sign * float(last.record.info.best_loss),
+        best_value=task.objective.sign * float(last.record.best.loss),
         fresh_values=fresh_values,
         history=history,
         state=last.state,

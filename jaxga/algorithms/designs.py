@@ -64,10 +64,11 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
     """
     check_search(space, population_size, 1)
 
-    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
-        return space.snap(latin_hypercube_sample(key, population_size, space.size)[0]), state
+    def draw(key: Array, state: SamplingState) -> Array:
+        del state
+        return latin_hypercube_sample(key, population_size, space.size)[0]
 
-    return sampling(space, population_size, ask)
+    return sampling(space, population_size, draw)
 
 
 @single_precision
@@ -84,7 +85,7 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     check_search(space, population_size, 1)
     directions = jnp.asarray(_sobol_directions(space.size))
 
-    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
+    def draw(key: Array, state: SamplingState) -> Array:
         del key
         # Point 0 is a corner of the cube and is left out.
         place = (1 + state.generation * population_size + jnp.arange(population_size)).astype(jnp.uint32)
@@ -92,9 +93,9 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
         bits = ((gray[:, None] >> jnp.arange(_SOBOL_BITS, dtype=jnp.uint32)) & 1).astype(bool)
         chosen = jnp.where(bits[:, :, None], directions[None], jnp.uint32(0))
         integer = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_xor, (1,))
-        return space.snap(jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift, 1.0)), state
+        return jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift, 1.0)
 
-    return sampling(space, population_size, ask)
+    return sampling(space, population_size, draw)
 
 
 @single_precision
@@ -120,16 +121,16 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
     strides = np.cumprod([1, *counts[:-1]]).astype(np.int32)
     total = math.prod(counts)
 
-    def ask(key: Array, state: SamplingState) -> tuple[Array, SamplingState]:
+    def draw(key: Array, state: SamplingState) -> Array:
         del key
         place = (state.generation * population_size + jnp.arange(population_size)) % total
         level = (place[:, None] // strides) % jnp.array(counts)
         # A continuous gene reaches both ends; a discrete one the middles of evenly chosen levels.
         ends = level / (jnp.array(counts) - 1.0)
         middles = (level + 0.5) / jnp.array(counts)
-        return space.snap(jnp.where(jnp.asarray(space.is_discrete), middles, ends)), state
+        return jnp.where(jnp.asarray(space.is_discrete), middles, ends)
 
-    return sampling(space, population_size, ask)
+    return sampling(space, population_size, draw)
 
 
 def _sobol_directions(num_genes: int) -> np.ndarray:

@@ -218,8 +218,8 @@ def _follow(job: Job, sinks: Sequence[Callable[[Generation], None]], decide: Cal
         record, compiling = generation.record, generation.compile_seconds
         search = Search(
             num_done=int(record.generation) + 1,
-            best_genome=record.info.best_genome,
-            best_loss=float(record.info.best_loss),
+            best_genome=record.best.genome,
+            best_loss=float(record.best.loss),
             state=generation.state,
             seconds=search.seconds + generation.seconds - compiling,
             compile_seconds=search.compile_seconds + compiling,

@@ -59,7 +59,7 @@ class ProgressLine:
         record = generation.record
         finite = record.loss[np.isfinite(record.loss)]
         mean = self._objective.sign * float(finite.mean()) if finite.size else math.nan
-        best = self._objective.sign * float(record.info.best_loss)
+        best = self._objective.sign * float(record.best.loss)
         self._pace.write(generation)
         figures = [f"best {show(best)}", f"mean {show(mean)}"]
         figures += [f"{int(record.num_failed)} failed"] if record.num_failed else []

@@ -61,9 +61,9 @@ class Recorder:
         self.num_done = int(generation.record.generation) + 1
         # Of several generations in one program only the last one's state comes out.
         if self._checkpoints is not None and generation.state is not None:
-            info = generation.record.info
-            best = {"best_genome": np.asarray(info.best_genome).tolist(), "best_loss": float(info.best_loss)}
-            self._checkpoints.save(self.num_done, generation.state, self._notes() | best)
+            best = generation.record.best
+            found = {"best_genome": np.asarray(best.genome).tolist(), "best_loss": float(best.loss)}
+            self._checkpoints.save(self.num_done, generation.state, self._notes() | found)
 
     def _notes(self) -> dict[str, Any]:
         return {name: log.notes for name, log in self._logs.items()} | {"watch": self._watch.notes}

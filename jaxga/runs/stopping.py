@@ -88,7 +88,7 @@ class Watch:
 
     def write(self, generation: Generation) -> None:
         """Take in one generation."""
-        best_loss = float(generation.record.info.best_loss)
+        best_loss = float(generation.record.best.loss)
         is_better = best_loss < self.notes["best_loss"]
         self._is_compiled = True
         self._dispatch += generation.seconds - generation.compile_seconds

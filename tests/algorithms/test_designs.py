@@ -23,7 +23,8 @@ def asked(algorithm, num_generations, seed=0):
     state = algorithm.init(jax.random.key(seed))
     genomes = []
     for t in range(num_generations):
-        asked, state = algorithm.ask(jax.random.key(100 + t), state)
+        offspring, state = algorithm.ask(jax.random.key(100 + t), state)
+        asked = offspring.genomes
         state, _ = algorithm.tell(jax.random.key(0), state, asked, jnp.zeros(len(asked)))
         genomes.append(np.asarray(asked))
     return np.concatenate(genomes), np.asarray(state.shift)

@@ -15,7 +15,7 @@ import pytest
 
 import jaxga
 from jaxga import Generation, Objective
-from jaxga.base import Info
+from jaxga.base import Best, Offspring
 from jaxga.cli import run as command_line
 from jaxga.cli.options import Options
 from jaxga.cli.run import main
@@ -254,7 +254,8 @@ def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_
 
 
 def generation(number, seconds, compile_seconds=0.0, is_last_of_dispatch=True):
-    record = Record(number, np.zeros((2, 1)), np.zeros(2), np.zeros(2), {}, 0, Info(*[np.zeros(2)] * 4, 1.0))
+    offspring = Offspring(np.zeros((2, 1)), *[np.zeros(2)] * 3)
+    record = Record(number, offspring, np.zeros(2), np.zeros(2), {}, 0, Best(np.zeros(1), 1.0))
     return Generation(record, record if is_last_of_dispatch else None, seconds, compile_seconds)
 
 

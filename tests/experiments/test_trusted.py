@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxga
-from jaxga.base import Info, Objective
+from jaxga.base import Best, Objective, Offspring
 from jaxga.cli.run import main
 from jaxga.evolution import Record
 from jaxga.loop import Generation
@@ -190,7 +190,8 @@ def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
 
 
 def generation(number, best_loss, seconds=1.0):
-    record = Record(number, np.zeros((2, 1)), np.zeros(2), np.zeros(2), {}, 0, Info(*[np.zeros(2)] * 4, best_loss))
+    offspring = Offspring(np.zeros((2, 1)), *[np.zeros(2)] * 3)
+    record = Record(number, offspring, np.zeros(2), np.zeros(2), {}, 0, Best(np.zeros(1), best_loss))
     return Generation(record, record, seconds, 0.0)
 
 
@@ -451,9 +452,10 @@ def test_all_kinds_of_columns_are_read_back(tmp_path):
     for g in range(5):
         genomes = np.asarray(space.snap(jnp.asarray(rng.random((4, 4)), jnp.float32)))
         loss = np.array([1.5, np.inf, -2.25, 1 / 3], np.float32)
-        info = Info(np.array([0, 1, 2, 3]), np.full((4, 2), -1), np.full(4, np.nan, np.float32), genomes[0], -2.25)
+        offspring = Offspring(genomes, np.arange(4), np.full((4, 2), -1), np.full(4, np.nan, np.float32))
         metrics = {"curve": rng.random((4, 3)).astype(np.float32), "m": loss}
-        record = Record(np.int32(g), genomes, loss, np.zeros(4, np.float32), metrics, 1, info)
+        best = Best(genomes[0], np.float32(-2.25))
+        record = Record(np.int32(g), offspring, loss, np.zeros(4, np.float32), metrics, 1, best)
         file.write(Generation(record, None, 1.0, 0.0))
         written.append(to_columns(record, space, objective, 2))
     with open(tmp_path / "history.csv", "a") as torn:
