@@ -92,7 +92,7 @@ class Checkpoints:
             self._finish()
 
     def _write(self, generation: int, arrays: dict[str, np.ndarray], about: str) -> None:
-        content = {_LEAF + name: array for name, array in arrays.items()}
+        content: dict[str, Any] = {_LEAF + name: array for name, array in arrays.items()}
         content[_ABOUT] = np.frombuffer(about.encode(), np.uint8)
         try:
             with draft(self.folder / f"{generation}.npz") as made:
