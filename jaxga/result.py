@@ -70,4 +70,4 @@ class Result:
     def _repr_html_(self) -> str:
         from jaxga.report.summary import result_html
 
-        return result_html(self.best, self.best_value, self.fresh_values, self.history, self.path)
+        return result_html(self.best, self.best_value, self.fresh_values, self.history)

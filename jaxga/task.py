@@ -169,3 +169,17 @@ def user_place(error: BaseException) -> str:
     packages = (str(Path(__file__).parent), "site-packages", "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+
+
+@dataclass(frozen=True)
+class RunDefaults:
+    population_size: int = 64
+    num_generations: int = 20
+    num_replicates: int = 1
+    num_fresh: int = 8
+    chunk_size: int | None = None
+    is_heavy: bool = True
+
+
+def defaults_of(factory: Any) -> RunDefaults:
+    return getattr(factory, "defaults", RunDefaults())

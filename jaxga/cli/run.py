@@ -134,7 +134,7 @@ def _prepare(options: Options, found: Any, command: list[str]) -> Job:
     elif options.warm_start is not None:
         warm_start = WarmStart.read(options.warm_start, task.space, task.objective)
     if warm_start is not None:
-        algorithm = warm_start.given_to(algorithm)
+        algorithm = warm_start.applied_to(algorithm)
     on_cpu = jax.default_backend() == "cpu"
     options = dataclasses.replace(options, chunk=options.chunk or (defaults_of(found).chunk_size if on_cpu else None))
     assert options.replicates is not None  # with defaults

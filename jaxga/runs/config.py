@@ -13,27 +13,12 @@ import jax
 from jaxga.base import Task
 from jaxga.runs import records
 from jaxga.runs.checkpoint import digest
+from jaxga.runs.saved import read_config
 from jaxga.runs.warm_start import WarmStart
 
 CONFIG, WARM_START = "config.json", "warm_start.json"
 # Options that say only when a run ends: a resumed run may have others, because it is the same sequence of generations.
 LENGTH = ("generations", "target", "patience", "max_seconds", "max_evaluations")
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """``config.json`` of the run in ``path``; ``ValueError`` where it has none that can be read.
-
-    :func:`check_config` says whether it still is as the run wrote it.
-    """
-    try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if not all(isinstance(config[part], dict) for part in ("options", "identity", "space", "objective")):
-            raise TypeError
-    except FileNotFoundError:
-        raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError(f"{path / CONFIG} cannot be read as a run's configuration") from None
-    return config
 
 
 def save_config(path: Path, config: dict[str, Any]) -> None:
@@ -79,7 +64,7 @@ def identity(options: Mapping[str, Any], task: Task, warm_start: WarmStart | Non
     return {
         **options,
         "warm_start": warm_start and warm_start.sha256,
-        "search space": json.loads(json.dumps(task.space.to_dict())),
+        "search space": task.space.to_dict(),
         "data": describe_data(task)["sha256"],
         "jaxga": records.environment()["versions"].get("jaxga"),
     }
@@ -144,7 +129,7 @@ def new_config(
         more: further entries.
     """
     if warm_start is not None:
-        warm_start.write(path / WARM_START)
+        warm_start.save(path / WARM_START)
     config = {
         "run": f"{name}-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]}",
         "created": _now(),

@@ -21,7 +21,6 @@ from jaxga.runs.config import (
     check_length,
     identity,
     new_config,
-    read_config,
     resumed_config,
 )
 from jaxga.runs.folder import RunFolder, Start, has_run, restart
@@ -29,7 +28,7 @@ from jaxga.runs.history import History
 from jaxga.runs.model import Keep, kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
-from jaxga.runs.saved import read_history
+from jaxga.runs.saved import SavedRun, read_config
 from jaxga.runs.session import Reached, Search, follow, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, Stop, StopState
 from jaxga.runs.warm_start import WarmStart
@@ -59,7 +58,7 @@ class Execution:
         else:
             known = None if warm_start is None else WarmStart.read(warm_start, task.space, task.objective)
         if known is not None:
-            search = search._replace(algorithm=known.given_to(search.algorithm))
+            search = search._replace(algorithm=known.applied_to(search.algorithm))
         start = Start(search.initial_state(), {}, ())
         about = identity({k: v for k, v in options.items() if k not in LENGTH}, task, known)
         if path is not None and is_resumed:
@@ -86,10 +85,10 @@ class Execution:
                 else new_config(path, options["task"], options, about, task, known, None)
             )
             self._recorder = Recorder(path, config["run"], search, start, self._stop)
-            stack.callback(self._recorder.close)
+            stack.callback(self._recorder.close)  # it has cut off what is beyond the checkpoint
+            if int(start.state.generation):
+                self.history = SavedRun.read(path).history
             self._recorder.begin("resume" if is_resumed else "start")
-            for block in read_history(path / "history.csv", task.space):
-                self.history.extend(block)
 
     def follow(self, callbacks: Callbacks, progress: bool) -> tuple[Reached, str | None]:
         """Take the generations up to the end; gives where that is, and why it is early."""
