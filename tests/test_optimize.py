@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import jaxga
-from jaxga.runs.saved import read_history
 
 SPACE = {"x": jaxga.Uniform(-1.0, 1.0), "n": jaxga.Integer(1, 4)}
 SMALL = {"population_size": 6, "key": 3, "algorithm": "random_search", "report": False, "num_fresh": 2}
@@ -173,7 +173,7 @@ def test_a_callback_that_fails_loses_nothing(whole, tmp_path):
 
     with pytest.raises(ValueError, match=r"fails after generation 2 failed: KeyError: 'loss'; the run is saved in"):
         search(out=folder, callbacks=[fails])
-    assert len(next(read_history(folder / "history.csv", jaxga.SearchSpace(SPACE)))["value"]) == 12
+    assert len(jaxga.SavedRun.read(folder).history) == 12
     search(out=folder, resume=True)
     assert outcome(folder) == outcome(whole[0])
 
@@ -259,6 +259,6 @@ def test_a_result_in_a_notebook(whole):
 
 def test_a_result_has_pictures(whole):
     for kind in ("convergence", "search_space"):
-        assert type(whole[1].plot(kind)).__name__ == "Figure"
+        assert isinstance(whole[1].plot(kind), Figure)
     with pytest.raises(ValueError, match="plot must be one of"):
         whole[1].plot("loss")

@@ -65,14 +65,14 @@ class Options:
         ),
     ] = "mnist"
     set: Annotated[
-        list[str],
+        list[str] | None,
         Option(
             rich_help_panel=_TRAINING,
             metavar="NAME=VALUE",
             show_default=False,
             help="An argument of the task's factory; may be repeated.",
         ),
-    ] = dataclasses.field(default_factory=list)
+    ] = None
 
     algorithm: Annotated[
         str,

@@ -126,7 +126,7 @@ def _prepare(options: Options, found: Any, command: list[str]) -> Job:
 
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
-    arguments = given_arguments(options.task, found, options.set, options.task_options)
+    arguments = given_arguments(options.task, found, options.set or [], options.task_options)
     task = make_task(options.task, found, arguments)
     algorithm, warm_start = options.make_algorithm(task.space), None
     if options.resume is not None:

@@ -45,9 +45,14 @@ def find_factory(task: str) -> Any:
         check_choice("--task", task, [*entries, "package.module:factory", "path/to/file.py:factory"])
     module = _from_file(task, Path(where)) if where.endswith(".py") else _from_module(task, where)
     if not hasattr(module, name):
-        public = [found for found, value in vars(module).items() if callable(value) and found[0] != "_"]
-        raise ValueError(f"--task {task}: {where} has no {name!r}; it has {', '.join(public) or 'no function'}")
+        own = [found for found, value in vars(module).items() if found[0] != "_" and _is_own(value, module)]
+        raise ValueError(f"--task {task}: {where} has no {name!r}; it has {', '.join(own) or 'no task'}")
     return getattr(module, name)
+
+
+def _is_own(value: Any, module: ModuleType) -> bool:
+    """Whether a module defines this task or function itself."""
+    return isinstance(value, Task) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
 
 
 def _from_file(task: str, path: Path) -> ModuleType:

@@ -22,7 +22,7 @@ class Callbacks:
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        if callable(callbacks) or isinstance(callbacks, str):
+        if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
             raise ValueError(f"callbacks must be a list of functions of a Generation, got {callbacks!r}")
         self._callbacks = list(callbacks)
         for callback in self._callbacks:
