@@ -32,7 +32,7 @@ def kept_model(fresh: Evaluation, objective: Objective, keep: Keep) -> PyTree | 
         keep: ``"best"`` for the model of the seed with the best value, ``"all"`` for those of all seeds, with a first
             axis of length N, ``"none"`` for no model.
     """
-    if keep == "none" or not jax.tree.leaves(getattr(fresh, "model", None)):
+    if keep == "none" or not jax.tree.leaves(fresh.model):
         return None
     if keep == "all":
         return fresh.model
