@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -25,7 +26,7 @@ from jaxga.cli.resume import program_words, resume_command, resumed_options, sho
 from jaxga.cli.start import join, process_seconds, use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task, short_name, user_code
 from jaxga.loop import AllMembersFailed, Generation, as_key
-from jaxga.report.outputs import write_outputs
+from jaxga.report.outputs import preload, write_outputs
 from jaxga.runs.config import WARM_START, check_identity, identity, new_config, resumed_config
 from jaxga.runs.folder import RunFolder, Start, restart
 from jaxga.runs.interrupt import INTERRUPTED, Interrupt
@@ -190,6 +191,8 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
             return decision
         seconds |= {"compile": reached.compile_seconds, "generations": reached.seconds}
         mark = time.perf_counter()
+        if writers is not None and not options.no_report:
+            threading.Thread(target=preload, daemon=True).start()  # while the winner's program compiles
         fresh = search.evaluate_winner(reached.best_genome)
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
@@ -258,11 +261,10 @@ class Writers:
         for tracker in self._trackers:
             tracker.finish(best, figures)
         with console.status("writing the report ..."):
-            left_out = [] if options.no_report else write_outputs(path)
+            if not options.no_report:
+                write_outputs(path)
         seconds["report"] = time.perf_counter() - mark
         screen.print_times(console, seconds)
-        for line in left_out:
-            screen.say(console, line)
         screen.print_files(console, path)
         if go_on:
             self._print_go_on(go_on)
