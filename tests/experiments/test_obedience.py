@@ -376,7 +376,11 @@ def test_the_result_is_shown_before_the_report_is_written(tmp_path, monkeypatch,
     ("called", "options", "command"),
     [
         ("experiments/run.py", {}, "python experiments/run.py --resume 'my run'"),
-        ("/usr/bin/jaxga", {"processes": "2", "no_report": True}, "jaxga run --resume 'my run' --processes 2 --no-report"),
+        (
+            "/usr/bin/jaxga",
+            {"processes": "2", "no_report": True},
+            "jaxga run --resume 'my run' --processes 2 --no-report",
+        ),
         ("run.py", {"seed": 3, "pop": 9, "out": Path("x"), "data_dir": Path("y")}, "python run.py --resume 'my run'"),
     ],
 )

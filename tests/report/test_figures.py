@@ -7,6 +7,7 @@ from jaxga import Categorical, Uniform
 from jaxga.report import axes, figures, importance, plots
 from tests.report.example_runs import ALL_KINDS, noisy, read, write_run
 
+
 def test_with_noise_convergence_shows_what_was_believed(tmp_path, monkeypatch):
     _, history = read(noisy(tmp_path))
     drawn = []

@@ -12,6 +12,7 @@ from jaxga import Uniform
 from jaxga.report import figures, importance, write_outputs
 from tests.report.example_runs import ALL_KINDS, HOSTILE, MATRIX, mixed, page, prose, read, write_run
 
+
 @pytest.mark.parametrize("case", MATRIX)
 def test_every_run_has_its_outputs(tmp_path, case):
     path = write_run(tmp_path, **MATRIX[case])
