@@ -261,14 +261,14 @@ def evaluate_fresh(
     Uses the task's ``test`` where it has one: on data that the search never saw.
 
     Returns:
-        An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout.
+        An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
     method = getattr(type(task), "test", type(task).evaluate)
 
     def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
         keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
         genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh)
+        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
 
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:

@@ -15,6 +15,7 @@ from jaxga.base import Evaluation, Objective, Task
 from jaxga.evaluate import named_metrics
 from jaxga.runs.history import metric_columns
 from jaxga.space import SearchSpace
+from jaxga.text import shorten
 
 # What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.
 _NEEDS_VALUE = (
@@ -22,6 +23,7 @@ _NEEDS_VALUE = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.TracerArrayConversionError,
 )
+_ARRAY = jax.Array | np.ndarray | np.generic | bool | int | float
 _HINT = (
     "a hyperparameter is traced, so Python cannot know its value (if, while, float(), int(), range(), numpy): "
     "choose with jnp.where or lax.cond, repeat with lax.fori_loop, give arrays their largest size and mask the rest"
@@ -33,7 +35,8 @@ _HINT = (
 class FunctionTask:
     """A plain function ``fitness(key, setting) -> value`` as a task.
 
-    The function may also return ``(value, metrics)`` with a dict of arrays of fixed shapes.
+    The function may also return ``(value, metrics)`` or ``(value, metrics, model)``, the fields of an
+    :class:`Evaluation`.
     """
 
     fitness: Callable[[Array, dict[str, Array]], Any] = field(metadata={"static": True})
@@ -42,10 +45,14 @@ class FunctionTask:
 
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         result = self.fitness(key, setting)
-        value, metrics = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+        given: Any = result if isinstance(result, tuple) and len(result) in (2, 3) else (result, {})
+        value, metrics, model = Evaluation(*given)
         if isinstance(value, dict | list | tuple | str | None) or not isinstance(metrics, dict):
-            raise ValueError(f"fitness must return a number, or (number, dict of metrics), got {result!r}")
-        return Evaluation(jnp.asarray(value), metrics)
+            raise ValueError(
+                "fitness must return a number, (number, dict of metrics) or (number, dict of metrics, model), "
+                f"got {shorten(repr(result))}"
+            )
+        return Evaluation(jnp.asarray(value), metrics, model)
 
 
 def check_attributes(task: Any) -> None:
@@ -62,7 +69,7 @@ def check_attributes(task: Any) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(task)[0]:
         if not path:
             raise ValueError(f"task must be a pytree (@jax.tree_util.register_dataclass), got {task!r}")
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+        if not isinstance(leaf, _ARRAY):
             name = jax.tree_util.keystr(path)
             raise ValueError(f"task{name} must be an array, or static (metadata={{'static': True}}), got {leaf!r}")
 
@@ -90,14 +97,22 @@ def _traced(task: Task, method: str) -> Evaluation:
     def one(task: Task) -> Evaluation:
         key, genome = jax.random.key(0, impl="threefry2x32"), jnp.full(task.space.size, 0.5, jnp.float32)
         evaluation = getattr(task, method)(key, task.space.decode(genome))
-        if not isinstance(evaluation, tuple) or len(evaluation) != 2:
-            raise ValueError(f"task: {method} must return an Evaluation(value, metrics), got {evaluation!r}")
-        value, metrics = evaluation[0], named_metrics(evaluation[1])
+        if not isinstance(evaluation, tuple) or len(evaluation) not in (2, 3):
+            raise ValueError(
+                f"task: {method} must return an Evaluation(value, metrics) or Evaluation(value, metrics, model), "
+                f"got {shorten(repr(evaluation))}"
+            )
+        value, metrics, model = Evaluation(*evaluation)
+        metrics = named_metrics(metrics)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(model)[0]:
+            if not isinstance(leaf, _ARRAY):
+                name = f"{type(leaf).__name__} at model{jax.tree_util.keystr(path)}"
+                raise ValueError(f"task: the model of {method} must be a pytree of arrays, got a {name}")
         figures = {f"metric {name!r} of {method}": metric for name, metric in metrics.items()}
         for name, figure in {f"the value of {method}": value, **figures}.items():
             if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):
                 raise ValueError(f"task: {name} must be a number or an array of numbers, got {figure!r}")
-        return Evaluation(value, metrics)
+        return Evaluation(value, metrics, model)
 
     try:
         return Evaluation(*jax.eval_shape(one, task))
