@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax.numpy as jnp
 from jax import Array
 
 from jaxga.space import SearchSpace
@@ -96,23 +97,63 @@ class Species(enum.IntEnum):
     """Evaluated once more, because the objective is noisy."""
 
 
-class Info(NamedTuple):
-    """What an algorithm says of the generation that it was just told (P members, D genes).
+class Offspring(NamedTuple):
+    """The members of one generation, as an algorithm asks for them (P members, D genes).
 
     Attributes:
+        genomes: f32[P, D], in the unit cube.
         species: i32[P], a :class:`Species` per member.
-        parents: i32[P, 2], the numbers of the members it was bred from (member ``i`` of generation
-            ``t`` has number ``t * P + i``), -1 where there is none.
-        predicted: f32[P], the loss that the surrogate had predicted, ``+inf`` where there is none.
-        best_genome: f32[D], the setting believed best so far.
-        best_loss: f32[], the loss believed of it; for a noise-free objective the least one observed.
+        parents: i32[P, 2], the numbers of the members that each was bred from (member ``i`` of generation ``t`` has
+            number ``t * P + i``), -1 for no parent.
+        predicted: f32[P], the loss that the surrogate predicts, ``+inf`` without a prediction.
     """
 
+    genomes: Array
     species: Array
     parents: Array
     predicted: Array
-    best_genome: Array
-    best_loss: Array
+
+    @classmethod
+    def without_parents(cls, genomes: Array, species: Species | Array = Species.FOUNDER) -> "Offspring":
+        """Genomes f32[P, D] of one species, without parents and predictions."""
+        size = genomes.shape[0]
+        return cls(
+            genomes=genomes,
+            species=jnp.full(size, species, jnp.int32),
+            parents=jnp.full((size, 2), -1, jnp.int32),
+            predicted=jnp.full(size, jnp.inf, jnp.float32),
+        )
+
+
+class Best(NamedTuple):
+    """The best setting so far.
+
+    Attributes:
+        genome: f32[D], the setting believed best.
+        loss: f32[], the loss believed of ``genome``; for a noise-free objective the least loss observed.
+    """
+
+    genome: Array
+    loss: Array
+
+    @classmethod
+    def none(cls, num_genes: int) -> "Best":
+        """Before the first evaluation: the loss is ``+inf``."""
+        return cls(jnp.zeros(num_genes), jnp.full((), jnp.inf, jnp.float32))
+
+    def update(self, genomes: Array, loss: Array) -> "Best":
+        """The least loss of this one and of members with genomes f32[P, D] and losses f32[P].
+
+        A loss that is not finite is a failed member. While every member has failed, the first of ``genomes`` stands in.
+
+        >>> best = Best.none(1).update(jnp.array([[0.1], [0.2], [0.3]]), jnp.array([2.0, 1.0, jnp.nan]))
+        >>> float(best.loss)
+        1.0
+        """
+        loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
+        least = jnp.argmin(loss)
+        is_better = (loss[least] < self.loss) | jnp.isinf(self.loss)
+        return Best(jnp.where(is_better, genomes[least], self.genome), jnp.minimum(loss[least], self.loss))
 
 
 class Algorithm(NamedTuple):
@@ -120,16 +161,16 @@ class Algorithm(NamedTuple):
 
     Attributes:
         init: ``init(key) -> state``.
-        ask: ``ask(key, state) -> (genomes f32[P, D], state)``, all genomes in the unit cube.
+        ask: ``ask(key, state) -> (offspring, state)``: the members to evaluate next.
         tell: ``tell(key, state, genomes f32[P, D], loss f32[P], loss_var f32[P] | None) ->
-            (state, info)``. Lower loss is better; ``+inf`` or NaN is a failed member. ``loss_var`` is the
+            (state, best)``. Lower loss is better; ``+inf`` or NaN is a failed member. ``loss_var`` is the
             variance of each loss as a mean over replicates, zeros or None where it is not known.
-        population_size: P, how many genomes one ``ask`` gives.
+        population_size: P, the number of members that one ``ask`` gives.
     """
 
     init: Callable[[Array], PyTree]
-    ask: Callable[[Array, PyTree], tuple[Array, PyTree]]
-    tell: Callable[..., tuple[PyTree, Info]]
+    ask: Callable[[Array, PyTree], tuple[Offspring, PyTree]]
+    tell: Callable[..., tuple[PyTree, Best]]
     population_size: int
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from jaxga.base import Algorithm, Info, PyTree, Task
+from jaxga.base import Algorithm, Best, Offspring, PyTree, Task
 from jaxga.evaluate import evaluate
 
 # Streams of a run's root key: 0 starts the algorithm, t + 1 is generation t, the last is for the
@@ -34,21 +34,21 @@ class Record(NamedTuple):
 
     Attributes:
         generation: i32[], counted from 0.
-        genomes: f32[P, D].
+        offspring: the members, their species, parents and predictions.
         loss: f32[P], ``+inf`` for a failed member.
         loss_var: f32[P], the variance of each loss as a mean over replicates.
         metrics: by name, [P, ...].
         num_failed: i32[].
-        info: what the algorithm says of the generation.
+        best: the best setting so far and the loss believed of it.
     """
 
     generation: Array
-    genomes: Array
+    offspring: Offspring
     loss: Array
     loss_var: Array
     metrics: dict[str, Array]
     num_failed: Array
-    info: Info
+    best: Best
 
 
 Step = Callable[[Array, State, Task], tuple[State, Record]]
@@ -80,10 +80,11 @@ def make_step(
     def step(key: Array, state: State, task: Task) -> tuple[State, Record]:
         key_generation = jax.random.fold_in(key, state.generation + 1)
         key_ask, key_evaluate, key_tell = jax.random.split(key_generation, 3)
-        genomes, asked = algorithm.ask(key_ask, state.algorithm)
+        offspring, asked = algorithm.ask(key_ask, state.algorithm)
+        genomes = offspring.genomes
         scores = evaluate(task, key_evaluate, genomes, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh)
-        told, info = algorithm.tell(key_tell, asked, genomes, scores.loss, scores.loss_var)
-        record = Record(state.generation, genomes, *scores, info=info)
+        told, best = algorithm.tell(key_tell, asked, genomes, scores.loss, scores.loss_var)
+        record = Record(state.generation, offspring, *scores, best=best)
         return State(state.generation + 1, told), record
 
     return step

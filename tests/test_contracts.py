@@ -135,10 +135,10 @@ def search(name, space):
         def step(state, inputs):
             place, extra = inputs
             key_ask, key_tell = jax.random.split(jax.random.fold_in(key_run, place))
-            genomes, state = algorithm.ask(key_ask, state)
-            loss = jnp.sum(jnp.square(genomes - 0.3), axis=1) + extra
-            state, info = algorithm.tell(key_tell, state, genomes, loss, None)
-            return state, (genomes, loss, info)
+            offspring, state = algorithm.ask(key_ask, state)
+            loss = jnp.sum(jnp.square(offspring.genomes - 0.3), axis=1) + extra
+            state, best = algorithm.tell(key_tell, state, offspring.genomes, loss, None)
+            return state, (offspring, loss, best)
 
         return jax.lax.scan(step, algorithm.init(key_init), (jnp.arange(GENERATIONS), losses))
 
@@ -164,46 +164,49 @@ def space(kind):
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 class TestAlgorithm:
-    def test_genomes_and_info(self, name, space):
-        genomes, _loss, info = histories(name, space, jnp.zeros((GENERATIONS, P)))
+    def test_offspring(self, name, space):
+        (genomes, species, parents, predicted), *_ = histories(name, space, jnp.zeros((GENERATIONS, P)))
         assert genomes.shape == (2, GENERATIONS, P, space.size)
         assert genomes.dtype == jnp.float32
         assert float(genomes.min()) >= 0.0
         assert float(genomes.max()) <= 1.0
         np.testing.assert_array_equal(genomes, space.snap(genomes))
-        assert set(np.unique(info.species)) <= {int(species) for species in Species}
-        assert bool((info.species[:, 0] == Species.FOUNDER).all())
+        assert set(np.unique(species)) <= set(Species)
+        assert bool((species[:, 0] == Species.FOUNDER).all())
         numbers = jnp.arange(GENERATIONS)[None, :, None, None] * P
-        assert bool((info.parents < jnp.maximum(numbers, 0)).all())
-        assert int(info.parents.min()) >= -1
+        assert parents.shape == (2, GENERATIONS, P, 2)
+        assert bool((parents < jnp.maximum(numbers, 0)).all())
+        assert int(parents.min()) >= -1
+        assert predicted.shape == (2, GENERATIONS, P)
+        assert not bool(jnp.isnan(predicted).any())
 
     def test_best_is_the_least_loss_and_never_worsens(self, name, space):
-        _genomes, loss, info = histories(name, space, jnp.zeros((GENERATIONS, P)))
+        _, loss, best = histories(name, space, jnp.zeros((GENERATIONS, P)))
         least = jnp.minimum.accumulate(loss.min(2), axis=1)
-        np.testing.assert_array_equal(info.best_loss, least)
-        value = jnp.sum(jnp.square(info.best_genome - 0.3), axis=-1)
+        np.testing.assert_array_equal(best.loss, least)
+        value = jnp.sum(jnp.square(best.genome - 0.3), axis=-1)
         np.testing.assert_allclose(value, least, rtol=1e-5, atol=1e-7)
 
     def test_deterministic_in_its_key_and_different_under_another(self, name, space):
         nothing = jnp.zeros((GENERATIONS, P))
-        one, again, other = (histories(name, space, nothing, seed)[0] for seed in (0, 0, 1))
+        one, again, other = (histories(name, space, nothing, seed)[0].genomes for seed in (0, 0, 1))
         np.testing.assert_array_equal(one, again)
         if name != "grid_search":
             assert bool((one != other).any())
 
     def test_failed_members(self, name, space):
         bad = jnp.zeros((GENERATIONS, P)).at[:, ::3].set(jnp.nan).at[:, 1].set(jnp.inf).at[0].set(jnp.nan)
-        genomes, loss, info = histories(name, space, bad)
-        assert bool(jnp.isfinite(genomes).all())
-        assert bool(jnp.isposinf(info.best_loss[:, 0]).all())
+        offspring, loss, best = histories(name, space, bad)
+        assert bool(jnp.isfinite(offspring.genomes).all())
+        assert bool(jnp.isposinf(best.loss[:, 0]).all())
         expected = jnp.where(jnp.isfinite(loss), loss, jnp.inf).min((1, 2))
-        np.testing.assert_array_equal(info.best_loss[:, -1], expected)
+        np.testing.assert_array_equal(best.loss[:, -1], expected)
 
     def test_everything_failed(self, name, space):
-        genomes, _, info = histories(name, space, jnp.full((GENERATIONS, P), jnp.nan))
-        assert bool(jnp.isfinite(genomes).all())
-        assert bool(jnp.isfinite(info.best_genome).all())
-        assert bool(jnp.isposinf(info.best_loss).all())
+        offspring, _, best = histories(name, space, jnp.full((GENERATIONS, P), jnp.nan))
+        assert bool(jnp.isfinite(offspring.genomes).all())
+        assert bool(jnp.isfinite(best.genome).all())
+        assert bool(jnp.isposinf(best.loss).all())
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -211,8 +214,10 @@ def test_state_keeps_its_types_so_nothing_is_retraced(name):
     _, algorithm = search(name, SPACE)
     key = jax.random.key(0)
     state = jax.eval_shape(algorithm.init, key)
-    genomes, asked = jax.eval_shape(algorithm.ask, key, state)
-    told, _ = jax.eval_shape(algorithm.tell, key, asked, genomes, jax.ShapeDtypeStruct((P,), jnp.float32), None)
+    offspring, asked = jax.eval_shape(algorithm.ask, key, state)
+    told, _ = jax.eval_shape(
+        algorithm.tell, key, asked, offspring.genomes, jax.ShapeDtypeStruct((P,), jnp.float32), None
+    )
     types = [[(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(s)] for s in (state, asked, told)]
     assert types[0] == types[1] == types[2]
 
@@ -237,5 +242,5 @@ def test_a_search_is_the_same_under_x64_and_debug_nans(name):
         return
     expected, _ = loss_under(name)
     for plain, wide in zip(expected, records, strict=True):
-        np.testing.assert_array_equal(plain.genomes, wide.genomes)
-        np.testing.assert_array_equal(plain.info.parents, wide.info.parents)
+        np.testing.assert_array_equal(plain.offspring.genomes, wide.offspring.genomes)
+        np.testing.assert_array_equal(plain.offspring.parents, wide.offspring.parents)

@@ -117,7 +117,7 @@ def test_generations_a_program_change_no_bit():
 
     def genomes(generations_per_dispatch):
         options = {"num_generations": 40, "generations_per_dispatch": generations_per_dispatch}
-        return np.array([g.record.genomes for g in jaxga.run(task, algorithm, **options)])
+        return np.array([g.record.offspring.genomes for g in jaxga.run(task, algorithm, **options)])
 
     np.testing.assert_array_equal(genomes(7), genomes(1))
 
@@ -168,7 +168,7 @@ def test_a_whole_run_is_vmapped_over_keys():
 
     def best(key):
         _, record = run(key, evolution.init(algorithm, key), TASK)
-        return record.info.best_loss[-1]
+        return record.best.loss[-1]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
     together = jax.jit(jax.vmap(best))(keys)

@@ -55,7 +55,7 @@ def _program(method: str, space: SearchSpace, size: int, num_generations: int) -
 
     def search(key: Array, task: ScoredTask) -> Array:
         _, record = scan(key, evolution.init(algorithm, key), task)
-        return jax.vmap(lambda genome: task.regret(space.decode(genome)))(record.info.best_genome)
+        return jax.vmap(lambda genome: task.regret(space.decode(genome)))(record.best.genome)
 
     return jax.jit(jax.vmap(search, in_axes=(0, None)))
 
@@ -109,15 +109,15 @@ def _run_ours_on_host(method: str, model: Model, size: int, num_generations: int
             jax.vmap(lambda key, g=generation: jax.random.split(jax.random.fold_in(key, g + 1)))(keys), 1, 0
         )
         began = time.perf_counter()
-        genomes, states = ask(key_ask, states)
-        genomes = jax.block_until_ready(genomes)
+        offspring, states = ask(key_ask, states)
+        genomes = jax.block_until_ready(offspring.genomes)
         middle = time.perf_counter()
         settings = model.space.settings(genomes.reshape(-1, model.space.size))
         losses = jnp.asarray([model.loss(setting) for setting in settings], jnp.float32).reshape(num_seeds, size)
         told = time.perf_counter()
-        states, info = jax.block_until_ready(tell(key_tell, states, genomes, losses))
+        states, believed = jax.block_until_ready(tell(key_tell, states, genomes, losses))
         seconds.append(time.perf_counter() - told + middle - began)
-        best.append(info.best_loss)
+        best.append(believed.loss)
     curves = np.stack([np.asarray(row) for row in best], axis=1)
     # The first generation compiles.
     mean = float(np.mean(seconds[1:] or seconds)) / num_seeds
@@ -132,8 +132,8 @@ def seconds_alone(method: str, space: SearchSpace, size: int, num_generations: i
     for generation in range(num_generations):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(1), generation))
         began = time.perf_counter()
-        genomes, state = ask(keys[0], state)
-        genomes = jax.block_until_ready(genomes)
+        offspring, state = ask(keys[0], state)
+        genomes = jax.block_until_ready(offspring.genomes)
         middle = time.perf_counter()
         loss = jnp.sum((genomes - 0.3) ** 2, axis=1)
         told = time.perf_counter()

@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import maximin_latin_hypercube
 from jaxga.algorithms.invasive import invasive_ga
-from jaxga.base import Algorithm, Info, PyTree, Species
+from jaxga.base import Algorithm, Best, Offspring, PyTree, Species
 from jaxga.checks import check_number, check_search
 from jaxga.distribution import install_hint
 from jaxga.precision import single_precision
@@ -38,8 +38,7 @@ class EvosaxState(NamedTuple):
     strategy: PyTree
     proposed: Array
     asked: Array
-    best_genome: Array
-    best_loss: Array
+    best: Best
 
 
 @single_precision
@@ -81,10 +80,9 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
             # NaN until a member has a fitness, and not used here: it would end a run under jax_debug_nans.
             inner = inner.replace(best_solution=jnp.full(space.size, 0.5))
         asked = space.snap(founders)
-        best_loss = jnp.full((), jnp.inf, jnp.float32)
-        return EvosaxState(jnp.zeros((), jnp.int32), _strong(inner), founders, asked, asked[0], best_loss)
+        return EvosaxState(jnp.zeros((), jnp.int32), _strong(inner), founders, asked, Best.none(space.size))
 
-    def ask(key: Array, state: EvosaxState) -> tuple[Array, EvosaxState]:
+    def ask(key: Array, state: EvosaxState) -> tuple[Offspring, EvosaxState]:
         def propose(key: Array, state: EvosaxState) -> tuple[Array, PyTree]:
             proposed, inner = strategy.ask(key, state.strategy, settings)
             return jnp.where(jnp.isfinite(proposed), proposed, 0.5), _strong(inner)
@@ -95,11 +93,13 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
         else:
             proposed, inner = propose(key, state)
         asked = space.snap(_mirrored(proposed))
-        return asked, state._replace(strategy=inner, proposed=proposed, asked=asked)
+        species = jnp.where(state.generation == 0, int(Species.FOUNDER), int(Species.CHILD))
+        offspring = Offspring.without_parents(asked, species)
+        return offspring, state._replace(strategy=inner, proposed=proposed, asked=asked)
 
     def tell(
         key: Array, state: EvosaxState, genomes: Array, loss: Array, loss_var: Array | None = None
-    ) -> tuple[EvosaxState, Info]:
+    ) -> tuple[EvosaxState, Best]:
         del loss_var
         has_loss = jnp.isfinite(loss)
         # Genomes that ask did not give (a warm start) are told as they are.
@@ -115,22 +115,8 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
             inner = jax.lax.cond(state.generation == 0, start, learn, key, state.strategy)
         else:
             inner = learn(key, state.strategy)
-        loss = jnp.where(has_loss, loss, jnp.inf)
-        best = jnp.argmin(loss)
-        best_genome = jnp.where(loss[best] < state.best_loss, genomes[best], state.best_genome)
-        best_loss = jnp.minimum(loss[best], state.best_loss)
-        bred = jnp.where(state.generation == 0, int(Species.FOUNDER), int(Species.CHILD)).astype(jnp.int32)
-        info = Info(
-            species=jnp.full(size, bred),
-            parents=jnp.full((size, 2), -1, jnp.int32),
-            predicted=jnp.full(size, jnp.inf, jnp.float32),
-            best_genome=best_genome,
-            best_loss=best_loss,
-        )
-        state = state._replace(
-            generation=state.generation + 1, strategy=inner, best_genome=best_genome, best_loss=best_loss
-        )
-        return state, info
+        best = state.best.update(genomes, loss)
+        return state._replace(generation=state.generation + 1, strategy=inner, best=best), best
 
     return compiled(space, size, init, ask, tell)
 
@@ -323,8 +309,8 @@ class EvosaxStrategy:
     @partial(jax.jit, static_argnames=("self",))
     def ask(self, key: Array, state: StrategyState, params: StrategyParams) -> tuple[PyTree, StrategyState]:
         """The next population, leaves [P, ...], inside the box."""
-        genomes, algorithm = self._algorithm.ask(key, state.algorithm)
-        points = params.low + genomes * (params.high - params.low)
+        offspring, algorithm = self._algorithm.ask(key, state.algorithm)
+        points = params.low + offspring.genomes * (params.high - params.low)
         return jax.vmap(self._unravel)(points), state.replace(algorithm=algorithm)  # pyright: ignore[reportAttributeAccessIssue]
 
     @partial(jax.jit, static_argnames=("self",))
@@ -334,11 +320,11 @@ class EvosaxStrategy:
         """Learn from a population and its fitness f32[P]; gives the state and evosax's metrics."""
         points = jax.vmap(lambda solution: ravel_pytree(solution)[0])(population)
         genomes = jnp.clip((points - params.low) / (params.high - params.low), 0.0, 1.0).astype(jnp.float32)
-        algorithm, info = self._algorithm.tell(key, state.algorithm, genomes, fitness, None)
+        algorithm, believed = self._algorithm.tell(key, state.algorithm, genomes, fitness, None)
         best = jnp.argmin(jnp.where(jnp.isfinite(fitness), fitness, jnp.inf))
         state = StrategyState(
-            best_solution=params.low + info.best_genome * (params.high - params.low),
-            best_fitness=info.best_loss,
+            best_solution=params.low + believed.genome * (params.high - params.low),
+            best_fitness=believed.loss,
             generation_counter=state.generation_counter + 1,
             algorithm=algorithm,
         )

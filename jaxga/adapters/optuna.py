@@ -201,7 +201,8 @@ class _Search:
             del self._finished[:size]
             self._queue, self._is_first, self._asked_before = [], False, False
         if not self._queue:
-            asked, self._state = self._algorithm.ask(self._next_key(), self._state)
+            offspring, self._state = self._algorithm.ask(self._next_key(), self._state)
+            asked = offspring.genomes
             if self._is_first and self._asked_before:  # an algorithm begins with the same founders each time
                 asked = self._space.snap(jax.random.uniform(self._next_key(), asked.shape))
             self._queue, self._asked_before = list(np.asarray(asked)), True

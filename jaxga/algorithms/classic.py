@@ -10,7 +10,7 @@ from jax import Array
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
-from jaxga.base import Algorithm, Info, Species
+from jaxga.base import Algorithm, Best, Offspring, Species
 from jaxga.checks import check_count, check_number, check_search
 from jaxga.operators import crossover as crossovers
 from jaxga.operators import mutation as mutations
@@ -49,17 +49,15 @@ SURVIVALS: dict[str, Callable[[], Survival]] = {"plus": survivals.plus, "comma":
 
 
 class ClassicState(NamedTuple):
-    """generation i32[], the population: genomes f32[P, D], loss f32[P], number i32[P]; the best genome f32[D] so far
-    and its loss f32[]; the parents i32[P, 2] of the genomes asked last.
+    """generation i32[], the population: genomes f32[P, D], loss f32[P], number i32[P]; the best
+    setting so far.
     """
 
     generation: Array
     genomes: Array
     loss: Array
     number: Array
-    best_genome: Array
-    best_loss: Array
-    parents: Array
+    best: Best
 
 
 @single_precision
@@ -114,9 +112,7 @@ def classic_ga(
             genomes=founders(key, population_size, space),
             loss=jnp.full(population_size, jnp.inf, jnp.float32),
             number=jnp.full(population_size, -1, jnp.int32),
-            best_genome=jnp.zeros(space.size),
-            best_loss=jnp.full((), jnp.inf, jnp.float32),
-            parents=jnp.full((population_size, 2), -1, jnp.int32),
+            best=Best.none(space.size),
         )
 
     def child(key: Array, parents: Array) -> tuple[Array, Array]:
@@ -126,7 +122,7 @@ def classic_ga(
         genome = jnp.where(is_crossed, cross.combine(key_cross, parents), parents[0])
         return mutate(key_mutate, genome), is_crossed
 
-    def breed(key: Array, state: ClassicState) -> tuple[Array, ClassicState]:
+    def breed(key: Array, state: ClassicState) -> Offspring:
         key_select, key_mates, key_child = jax.random.split(key, 3)
         pool = select(key_select, state.loss, pool_size)
         # The mates of a child are different places of the pool, where it has as many.
@@ -135,14 +131,16 @@ def classic_ga(
         genomes, is_crossed = jax.vmap(child)(jax.random.split(key_child, population_size), state.genomes[chosen])
         parents = state.number[chosen[:, jnp.array([0, -1])]]
         parents = parents.at[:, 1].set(jnp.where(is_crossed, parents[:, 1], -1))
-        return genomes, state._replace(parents=parents)
+        return Offspring.without_parents(genomes, Species.CHILD)._replace(parents=parents)
 
-    def ask(key: Array, state: ClassicState) -> tuple[Array, ClassicState]:
-        return jax.lax.cond(state.generation == 0, lambda _, state: (state.genomes, state), breed, key, state)
+    def ask(key: Array, state: ClassicState) -> tuple[Offspring, ClassicState]:
+        is_first = state.generation == 0
+        offspring = jax.lax.cond(is_first, lambda _, state: Offspring.without_parents(state.genomes), breed, key, state)
+        return offspring, state
 
     def tell(
         key: Array, state: ClassicState, genomes: Array, loss: Array, loss_var: Array | None = None
-    ) -> tuple[ClassicState, Info]:
+    ) -> tuple[ClassicState, Best]:
         del key, loss_var
         loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
         number = state.generation * population_size + jnp.arange(population_size, dtype=jnp.int32)
@@ -152,27 +150,15 @@ def classic_ga(
         def living(parents: Array, children: Array) -> Array:
             return jnp.concatenate([parents, children])[rows]
 
-        best = jnp.argmin(loss)
-        # The first genome stands in until a member has a loss.
-        is_better = (loss[best] < state.best_loss) | is_first
-        species = jnp.where(is_first, int(Species.FOUNDER), int(Species.CHILD))
-        info = Info(
-            species=jnp.full(population_size, species, jnp.int32),
-            parents=state.parents,
-            predicted=jnp.full(population_size, jnp.inf, jnp.float32),
-            best_genome=jnp.where(is_better, genomes[best], state.best_genome),
-            best_loss=jnp.minimum(loss[best], state.best_loss),
-        )
+        best = state.best.update(genomes, loss)
         state = ClassicState(
             generation=state.generation + 1,
             genomes=living(state.genomes, genomes),
             loss=living(state.loss, loss),
             number=living(state.number, number),
-            best_genome=info.best_genome,
-            best_loss=info.best_loss,
-            parents=state.parents,
+            best=best,
         )
-        return state, info
+        return state, best
 
     return compiled(space, population_size, init, ask, tell)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.base import Algorithm, Info, PyTree
+from jaxga.base import Algorithm, Best, Offspring, PyTree
 from jaxga.space import SearchSpace
 
 
@@ -15,13 +15,13 @@ def compiled(
     space: SearchSpace,
     population_size: int,
     init: Callable[[Array], PyTree],
-    ask: Callable[[Array, PyTree], tuple[Array, PyTree]],
-    tell: Callable[..., tuple[PyTree, Info]],
+    ask: Callable[[Array, PyTree], tuple[Offspring, PyTree]],
+    tell: Callable[..., tuple[PyTree, Best]],
 ) -> Algorithm:
     """The algorithm of these functions, each jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
     told = jax.jit(tell)
 
-    def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Info]:
+    def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Best]:
         genomes, loss = jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32)
         for name, array, shape in (
             ("genomes", genomes, (population_size, space.size)),

@@ -13,7 +13,7 @@ from jaxga.algorithms.breeding import Parents, Recipe, best_parents, mixture, nu
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
-from jaxga.base import Algorithm, Info, PyTree, Species, Surrogate
+from jaxga.base import Algorithm, Best, Offspring, PyTree, Species, Surrogate
 from jaxga.checks import MAX_POPULATION, check_count, check_search, check_size
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -51,7 +51,6 @@ class InvasiveState(NamedTuple):
 
     Of each row of the archive: ``target`` f32[A] is its standardised loss, ``mean`` the one that the surrogate
     predicts, ``worth`` the one that it breeds by (``+inf`` for no parent). ``best`` i32[] is the row believed best.
-    The last three fields describe the genomes asked last.
     """
 
     generation: Array
@@ -63,9 +62,6 @@ class InvasiveState(NamedTuple):
     worth: Array
     best: Array
     params: PyTree
-    species: Array
-    parents: Array
-    predicted: Array
 
 
 @single_precision
@@ -159,9 +155,6 @@ def invasive_ga(
             worth=jnp.full(archive_size, jnp.inf, jnp.float32),
             best=jnp.zeros((), jnp.int32),
             params=model.init(key_model),
-            species=jnp.full(population_size, int(Species.FOUNDER), jnp.int32),
-            parents=jnp.full((population_size, 2), -1, jnp.int32),
-            predicted=jnp.full(population_size, jnp.inf, jnp.float32),
         )
 
     def judged(state: InvasiveState, incumbent: Array, genomes: Array) -> Candidates:
@@ -209,7 +202,7 @@ def invasive_ga(
         same = same_rows(pool.genomes, pool.genomes) & ~state.noisy
         return greedy_batch(pool.mean, covariance, incumbent, known(state, pool.genomes), same, most_invaders)
 
-    def next_generation(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
+    def next_generation(key: Array, state: InvasiveState) -> Offspring:
         key_draws, key_chunks = jax.random.split(key)
         draws = uniform(key_draws, (num_first, num_draws(space)))
         parents, rows = best_parents(state.archive.genomes, state.worth, num_parents)
@@ -243,16 +236,18 @@ def invasive_ga(
         lineage = jnp.where(last[:, None], jnp.stack([state.archive.number[state.best], -1]), lineage)
         predicted = _as_loss(state.archive, state.target, jnp.where(last, state.mean[state.best], predicted))
         predicted = jnp.where(has_model & state.archive.valid.any(), predicted, jnp.inf)
-        return genomes, state._replace(species=species, parents=lineage, predicted=predicted)
+        return Offspring(genomes, species, lineage, predicted)
 
-    def ask(key: Array, state: InvasiveState) -> tuple[Array, InvasiveState]:
-        return jax.lax.cond(
-            state.generation == 0, lambda key, state: (state.founders, state), next_generation, key, state
+    def ask(key: Array, state: InvasiveState) -> tuple[Offspring, InvasiveState]:
+        is_first = state.generation == 0
+        offspring = jax.lax.cond(
+            is_first, lambda _, state: Offspring.without_parents(state.founders), next_generation, key, state
         )
+        return offspring, state
 
     def tell(
         key: Array, state: InvasiveState, genomes: Array, loss: Array, loss_var: Array | None = None
-    ) -> tuple[InvasiveState, Info]:
+    ) -> tuple[InvasiveState, Best]:
         loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
         is_noisy = state.noisy
         if finds_noise:
@@ -288,14 +283,8 @@ def invasive_ga(
             best=best.astype(jnp.int32),
             params=params,
         )
-        info = Info(
-            species=state.species,
-            parents=state.parents,
-            predicted=state.predicted,
-            best_genome=jnp.where(any_valid, archive.genomes[best], genomes[0]),
-            best_loss=jnp.where(any_valid, believed, jnp.inf),
-        )
-        return state, info
+        genome = jnp.where(any_valid, archive.genomes[best], genomes[0])
+        return state, Best(genome, jnp.where(any_valid, believed, jnp.inf))
 
     return compiled(space, population_size, init, ask, tell)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.base import Algorithm, Info, PyTree
+from jaxga.base import Algorithm, Best, Offspring, PyTree
 
 
 class WarmState(NamedTuple):
@@ -29,21 +29,22 @@ def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
         genomes: f32[N, D] in the unit cube, most promising first, N >= 1; those after the P-th are left out.
     """
     num_given = min(genomes.shape[0], algorithm.population_size)
-    given = jnp.asarray(genomes, jnp.float32)[:num_given]
+    given = Offspring.without_parents(jnp.asarray(genomes, jnp.float32)[:num_given])
 
     def init(key: Array) -> WarmState:
         return WarmState(jnp.array(True), algorithm.init(key))
 
-    def ask(key: Array, state: WarmState) -> tuple[Array, WarmState]:
+    def ask(key: Array, state: WarmState) -> tuple[Offspring, WarmState]:
         asked, inner = algorithm.ask(key, state.algorithm)
-        genomes = jnp.where(state.is_first, asked.at[:num_given].set(given), asked)
-        return genomes, WarmState(jnp.array(False), inner)
+        warm = jax.tree.map(lambda own, rows: own.at[:num_given].set(rows), asked, given)
+        offspring = jax.tree.map(lambda *pair: jnp.where(state.is_first, *pair), warm, asked)
+        return offspring, WarmState(jnp.array(False), inner)
 
     def tell(
         key: Array, state: WarmState, genomes: Array, loss: Array, loss_var: Array | None = None
-    ) -> tuple[WarmState, Info]:
-        inner, info = algorithm.tell(key, state.algorithm, genomes, loss, loss_var)
-        return WarmState(state.is_first, inner), info
+    ) -> tuple[WarmState, Best]:
+        inner, best = algorithm.tell(key, state.algorithm, genomes, loss, loss_var)
+        return WarmState(state.is_first, inner), best
 
     return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), algorithm.population_size)
 
@@ -77,11 +78,9 @@ def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
         earlier = (jax.random.split(key_tell, num_tells), given, losses.reshape(num_tells, size))
         return jax.lax.scan(learn, algorithm.init(key_init), earlier)[0]
 
-    def tell(
-        key: Array, state: PyTree, genomes: Array, loss: Array, loss_var: Array | None = None
-    ) -> tuple[PyTree, Info]:
-        state, info = algorithm.tell(key, state, genomes, loss, loss_var)
-        parents = jnp.where(info.parents >= first_number, info.parents - first_number, -1)
-        return state, info._replace(parents=parents)
+    def ask(key: Array, state: PyTree) -> tuple[Offspring, PyTree]:
+        offspring, state = algorithm.ask(key, state)
+        parents = jnp.where(offspring.parents >= first_number, offspring.parents - first_number, -1)
+        return offspring._replace(parents=parents), state
 
-    return Algorithm(jax.jit(init), algorithm.ask, jax.jit(tell), size)
+    return Algorithm(jax.jit(init), jax.jit(ask), algorithm.tell, size)

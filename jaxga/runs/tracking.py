@@ -25,7 +25,7 @@ def scalars(generation: Generation, objective: Objective) -> dict[str, float]:
     record = generation.record
     value = objective.sign * record.loss[np.isfinite(record.loss)].astype(float)
     found = {
-        "best": objective.sign * float(record.info.best_loss),
+        "best": objective.sign * float(record.best.loss),
         "failed": float(record.num_failed),
         "members_per_second": record.loss.size / max(1e-9, generation.seconds - generation.compile_seconds),
     }
@@ -53,7 +53,7 @@ class TensorBoard:
         for name, value in scalars(generation, self._objective).items():
             self._writer.add_scalar(name, value, step)
         record = generation.record
-        rows = zip(record.loss.tolist(), np.asarray(record.genomes), strict=True)
+        rows = zip(record.loss.tolist(), np.asarray(record.offspring.genomes), strict=True)
         self._best = sorted(self._best + [row for row in rows if np.isfinite(row[0])], key=lambda row: row[0])[
             :_MAX_ROWS
         ]

@@ -24,6 +24,11 @@ def bowl(genomes):
     return jnp.sum(jnp.square(genomes - 0.4), axis=1)
 
 
+def ask(algorithm, key, state):
+    offspring, state = algorithm.ask(key, state)
+    return offspring.genomes, state
+
+
 def keys(generation):
     return jax.random.split(jax.random.key(generation))
 
@@ -40,15 +45,16 @@ def test_cma_es_is_evosaxs_own(fails):
     for generation in range(4):
         key_ask, key_tell = keys(generation)
         proposed, theirs = strategy.ask(key_ask, theirs, params)
-        genomes, ours = algorithm.ask(key_ask, ours)
+        offspring, ours = algorithm.ask(key_ask, ours)
+        genomes = offspring.genomes
         np.testing.assert_allclose(genomes, proposed, atol=1e-6)
         loss = bowl(proposed)
         # One, and once all of them.
         failed = jnp.zeros(P, bool).at[generation].set(fails) | (fails and generation == 1)
         theirs, _ = strategy.tell(key_tell, proposed, jnp.where(failed, jnp.nan, loss), theirs, params)
-        ours, info = algorithm.tell(key_tell, ours, genomes, jnp.where(failed, jnp.inf, loss), None)
-        np.testing.assert_allclose(info.best_loss, theirs.best_fitness, rtol=1e-5)
-    assert float(info.best_loss) < float(bowl(jnp.full((1, 2), 0.5))[0])
+        ours, best = algorithm.tell(key_tell, ours, genomes, jnp.where(failed, jnp.inf, loss), None)
+        np.testing.assert_allclose(best.loss, theirs.best_fitness, rtol=1e-5)
+    assert float(best.loss) < float(bowl(jnp.full((1, 2), 0.5))[0])
 
 
 def test_a_population_that_failed_at_first_is_evosaxs_infinity():
@@ -57,11 +63,11 @@ def test_a_population_that_failed_at_first_is_evosaxs_infinity():
     state = algorithm.init(jax.random.key(0))
     for generation in range(6):
         key_ask, key_tell = keys(generation)
-        genomes, state = algorithm.ask(key_ask, state)
+        genomes, state = ask(algorithm, key_ask, state)
         loss = bowl(genomes)
-        state, info = algorithm.tell(key_tell, state, genomes, loss.at[0].set(jnp.nan) if generation == 0 else loss)
+        state, best = algorithm.tell(key_tell, state, genomes, loss.at[0].set(jnp.nan) if generation == 0 else loss)
     assert bool(jnp.isfinite(state.strategy.fitness).all())
-    assert float(info.best_loss) == pytest.approx(float(state.strategy.fitness.min()))
+    assert float(best.loss) == pytest.approx(float(state.strategy.fitness.min()))
 
 
 def test_the_cube_is_mirrored():
@@ -75,7 +81,7 @@ def test_a_strategy_is_told_of_its_own_proposals():
     outside = 0
     for generation in range(5):
         key_ask, key_tell = keys(generation)
-        genomes, state = algorithm.ask(key_ask, state)
+        genomes, state = ask(algorithm, key_ask, state)
         proposed = state.proposed
         outside += int(((proposed < 0) | (proposed > 1)).sum())
         state, _ = algorithm.tell(key_tell, state, genomes, -bowl(genomes))
@@ -87,7 +93,7 @@ def test_a_warm_start_reaches_the_strategy():
     given = jnp.array([[0.4, 0.4]])
     algorithm = warm_start(evosax_simple_ga(SPACE, population_size=P), given)
     state = algorithm.init(jax.random.key(0))
-    genomes, state = algorithm.ask(jax.random.key(1), state)
+    genomes, state = ask(algorithm, jax.random.key(1), state)
     state, _ = algorithm.tell(jax.random.key(2), state, genomes, bowl(genomes))
     np.testing.assert_array_equal(state.algorithm.strategy.population[0], given[0])
 
@@ -99,7 +105,7 @@ def best_of(name, num_generations=12):
     step = evolution.scan(evolution.make_step(algorithm), num_generations)
 
     def search(key):
-        return step(key, evolution.init(algorithm, key), task)[1].info.best_loss[-1]
+        return step(key, evolution.init(algorithm, key), task)[1].best.loss[-1]
 
     return float(jnp.median(jax.jit(jax.vmap(search))(jax.random.split(jax.random.key(0), 32))))
 
@@ -178,5 +184,5 @@ def test_the_way_back_is_the_algorithm_itself():
     asked, _ = strategy.ask(jax.random.key(1), state, params)
     space = SearchSpace(x=Uniform(-1.0, 1.0), y=Uniform(-1.0, 3.0))
     own = random_search(space, population_size=P)
-    genomes, _ = own.ask(jax.random.key(1), own.init(jax.random.key(0)))
+    genomes, _ = ask(own, jax.random.key(1), own.init(jax.random.key(0)))
     np.testing.assert_allclose(asked, jnp.stack(list(space.decode(genomes).values()), axis=1), atol=1e-6)

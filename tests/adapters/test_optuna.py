@@ -79,7 +79,8 @@ def test_it_is_the_algorithm_itself():
     key = lambda: jax.random.fold_in(jax.random.key(0), next(numbers))  # noqa: E731
     state = algorithm.init(key())
     for _ in range(3):
-        genomes, state = algorithm.ask(key(), state)
+        offspring, state = algorithm.ask(key(), state)
+        genomes = offspring.genomes
         trials = [study.ask(distributions(space)) for _ in range(P)]
         for trial, setting in zip(trials, space.settings(genomes), strict=True):
             assert trial.params["lr"] == pytest.approx(setting["lr"], rel=1e-5)

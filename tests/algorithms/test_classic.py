@@ -28,16 +28,16 @@ def bowl(genomes):
 
 
 def generations(algorithm, num, loss_of=bowl):
-    """All genomes and losses [T * P, ...] by their numbers, and of each generation the state after it and the info."""
+    """Genomes and losses [T * P, ...] by member number; of each generation the offspring, the state and the best."""
     state, genomes, losses, told = algorithm.init(jax.random.key(0)), [], [], []
     for t in range(num):
         key_ask, key_tell = jax.random.split(jax.random.fold_in(jax.random.key(1), t))
-        asked, state = algorithm.ask(key_ask, state)
-        loss = loss_of(asked)
-        state, info = algorithm.tell(key_tell, state, asked, loss)
-        genomes.append(asked)
+        offspring, state = algorithm.ask(key_ask, state)
+        loss = loss_of(offspring.genomes)
+        state, best = algorithm.tell(key_tell, state, offspring.genomes, loss)
+        genomes.append(offspring.genomes)
         losses.append(loss)
-        told.append((state, info))
+        told.append((offspring, state, best))
     return np.concatenate(genomes), np.concatenate(losses), told
 
 
@@ -63,17 +63,17 @@ def test_a_wrong_argument_is_named(arguments, message):
 def test_a_child_is_of_the_parents_it_names(rate, parent):
     algorithm = classic_ga(SPACE, population_size=P, crossover=SECOND, mutation=unchanged, crossover_rate=rate)
     genomes, _, told = generations(algorithm, 4)
-    for t, (_, info) in enumerate(told[1:], start=1):
-        lineage = np.asarray(info.parents)
+    for t, (offspring, *_) in enumerate(told[1:], start=1):
+        lineage = np.asarray(offspring.parents)
         np.testing.assert_array_equal(genomes[t * P : (t + 1) * P], genomes[lineage[:, parent]])
         assert (lineage[:, 1] == -1).all() == (rate == 0.0)
-        assert (np.asarray(info.species) == Species.CHILD).all()
+        assert (np.asarray(offspring.species) == Species.CHILD).all()
 
 
 def test_the_best_half_breeds_in_pairs_of_two():
     algorithm = classic_ga(SPACE, population_size=P, selection="truncation", crossover_rate=1.0)
     _, losses, told = generations(algorithm, 2)
-    lineage = np.asarray(told[1][1].parents)
+    lineage = np.asarray(told[1][0].parents)
     assert set(lineage.ravel()) <= set(np.argsort(losses[:P])[: P // 2])
     assert (lineage[:, 0] != lineage[:, 1]).all()
     assert len({tuple(pair) for pair in lineage.tolist()}) > 2
@@ -87,7 +87,7 @@ def test_who_lives_on(rule, num_elites):
     _, losses, told = generations(classic_ga(SPACE, population_size=P, survival=rule), 4, failing)
     losses = np.where(np.isnan(losses), np.inf, losses)
     living = np.sort(losses[:P])
-    for t, (state, _) in enumerate(told):
+    for t, (_, state, _) in enumerate(told):
         children = np.sort(losses[t * P : (t + 1) * P])
         if t:
             elites = living[:num_elites]
@@ -102,7 +102,7 @@ def test_how_many_genes_are_drawn_anew(num_mutations):
     space = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0), n=Integer(0, 3), c=Categorical(["x", "y"]))
     algorithm = classic_ga(space, population_size=P, mutation="reset", num_mutations=num_mutations, crossover_rate=0.0)
     genomes, _, told = generations(algorithm, 3)
-    parents = np.concatenate([info.parents[:, 0] for _, info in told[1:]])
+    parents = np.concatenate([offspring.parents[:, 0] for offspring, *_ in told[1:]])
     assert ((genomes[P:] != genomes[parents]).sum(1) == num_mutations).all()
 
 
@@ -118,7 +118,7 @@ def test_every_operator_by_its_name(_, select, cross, mutate, survive):
     assert genomes.min() >= 0.0
     assert genomes.max() <= 1.0
     assert losses.min() < losses[:P].min()
-    assert float(told[-1][1].best_loss) == losses.min()
+    assert float(told[-1][2].loss) == losses.min()
 
 
 def test_a_selection_of_ones_own():

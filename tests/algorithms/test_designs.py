@@ -23,7 +23,8 @@ def asked(algorithm, num_generations, seed=0):
     state = algorithm.init(jax.random.key(seed))
     genomes = []
     for t in range(num_generations):
-        asked, state = algorithm.ask(jax.random.key(100 + t), state)
+        offspring, state = algorithm.ask(jax.random.key(100 + t), state)
+        asked = offspring.genomes
         state, _ = algorithm.tell(jax.random.key(0), state, asked, jnp.zeros(len(asked)))
         genomes.append(np.asarray(asked))
     return np.concatenate(genomes), np.asarray(state.shift)
@@ -87,6 +88,15 @@ def test_sobol_fills_every_interval_once():
     for width, height in ((2, 8), (4, 4), (8, 2)):
         cells = np.floor(points[:, :2] * [width, height]).astype(int)
         assert len({tuple(cell) for cell in cells}) == 16
+
+
+@pytest.mark.parametrize("num_genes", [1, 7, 40])
+def test_sobol_walks_along_the_points_of_scipy(num_genes):
+    genomes, shift = asked(sobol_search(cube(num_genes), population_size=50), 3)
+    expected = qmc.Sobol(num_genes, scramble=False).fast_forward(1).random(150)
+    gap = np.abs(genomes - np.mod(expected + shift, 1.0))
+    # Rounding to 24 bits and to float32; a point at one end of a gene's range may lie at the other.
+    np.testing.assert_array_less(np.minimum(gap, 1.0 - gap), 1e-6)
 
 
 def test_sobol_is_more_even_than_chance():

@@ -23,10 +23,10 @@ def generations(algorithm, loss_of, num, seed=0):
     state, told = algorithm.init(key), []
     for t in range(num):
         key_ask, key_tell, key_loss = jax.random.split(jax.random.fold_in(key, t), 3)
-        genomes, state = algorithm.ask(key_ask, state)
-        loss = loss_of(key_loss, genomes)
-        state, info = algorithm.tell(key_tell, state, genomes, loss, None)
-        told.append((genomes, loss, info))
+        offspring, state = algorithm.ask(key_ask, state)
+        loss = loss_of(key_loss, offspring.genomes)
+        state, best = algorithm.tell(key_tell, state, offspring.genomes, loss, None)
+        told.append((offspring, loss, best))
     return state, told
 
 
@@ -62,7 +62,7 @@ def test_a_wrong_argument_is_named(arguments, message):
 
 def test_shares_of_the_species():
     state, told = generations(SHARED, bowl, 5)
-    counts = [np.bincount(np.asarray(info.species), minlength=4).tolist() for _, _, info in told]
+    counts = [np.bincount(np.asarray(offspring.species), minlength=4).tolist() for offspring, *_ in told]
     # Founders; then two generations with one re-evaluation, which finds no noise.
     assert counts == [[8, 0, 0, 0], [0, 4, 3, 1], [0, 4, 3, 1], [0, 4, 4, 0], [0, 4, 4, 0]]
     assert not bool(state.noisy)
@@ -71,9 +71,9 @@ def test_shares_of_the_species():
 def test_no_invaders_is_the_standard_genetic_algorithm():
     plain = generations(ga(SPACE, population_size=8, archive_size=32), bowl, 3)[1]
     none = generations(invasive_ga(SPACE, population_size=8, num_invaders=0, archive_size=32), bowl, 3)[1]
-    for (one, _, info), (other, _, _) in zip(plain, none, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert int((info.species == Species.INVADER).sum()) == 0
+    for (one, *_), (other, *_) in zip(plain, none, strict=True):
+        np.testing.assert_array_equal(one.genomes, other.genomes)
+        assert int((one.species == Species.INVADER).sum()) == 0
 
 
 def test_noise_is_found_and_the_best_is_evaluated_again():
@@ -82,13 +82,14 @@ def test_noise_is_found_and_the_best_is_evaluated_again():
 
     state, told = generations(SHARED, noisy, 5)
     assert bool(state.noisy)
-    for _, _, info in told[1:]:
-        assert int((info.species == Species.SURVIVOR).sum()) == 1
+    for offspring, *_ in told[1:]:
+        assert int((offspring.species == Species.SURVIVOR).sum()) == 1
 
 
 def test_a_variance_of_the_replicates_is_noise():
     state = SHARED.init(jax.random.key(0))
-    genomes, state = SHARED.ask(jax.random.key(0), state)
+    offspring, state = SHARED.ask(jax.random.key(0), state)
+    genomes = offspring.genomes
     for variance, noisy in ((jnp.zeros(8), False), (jnp.full(8, 0.1), True)):
         assert bool(SHARED.tell(jax.random.key(0), state, genomes, bowl(0, genomes), variance)[0].noisy) == noisy
 
@@ -99,30 +100,31 @@ def test_with_noise_the_parent_is_the_best_on_average():
     algorithm = invasive_ga(space, population_size=4, num_parents=1, num_invaders=1, noisy=True, **CHEAP)
     state = algorithm.init(jax.random.key(0))
     genomes = jnp.array([[0.25], [0.25], [0.75], [0.25]])
-    state, info = algorithm.tell(jax.random.key(1), state, genomes, jnp.array([0.0, 3.0, 1.0, 4.0]))
-    assert info.best_genome.tolist() == [0.75]
-    _, state = algorithm.ask(jax.random.key(2), state)
-    assert state.parents[:3, 0].tolist() == [2, 2, 2]
+    state, best = algorithm.tell(jax.random.key(1), state, genomes, jnp.array([0.0, 3.0, 1.0, 4.0]))
+    assert best.genome.tolist() == [0.75]
+    offspring, _ = algorithm.ask(jax.random.key(2), state)
+    assert offspring.parents[:3, 0].tolist() == [2, 2, 2]
 
 
 def test_no_setting_is_wasted_twice():
     """36 settings, 4 generations of 8: of the invaders none is one that was tried before."""
     space = SearchSpace(n=Integer(0, 5), m=Integer(0, 5))
     told = generations(invasive_ga(space, population_size=8, noisy=False, **CHEAP), bowl, 4)[1]
-    seen = {tuple(genome) for genome in np.asarray(told[0][0])}
-    for genomes, _, info in told[1:]:
-        invaders = [tuple(g) for g, s in zip(np.asarray(genomes), info.species, strict=True) if s == Species.INVADER]
+    seen = {tuple(genome) for genome in np.asarray(told[0][0].genomes)}
+    for offspring, *_ in told[1:]:
+        genomes, species = np.asarray(offspring.genomes), offspring.species
+        invaders = [tuple(g) for g, s in zip(genomes, species, strict=True) if s == Species.INVADER]
         assert len(set(invaders)) == len(invaders)
         assert not seen & set(invaders)
-        seen |= {tuple(genome) for genome in np.asarray(genomes)}
+        seen |= {tuple(genome) for genome in genomes}
 
 
 def test_a_dense_sample_in_chunks_and_a_surrogate_object():
     model = quadratic_ridge(SPACE, num_points=32)
     algorithm = invasive_ga(SPACE, population_size=8, surrogate=model, num_candidates=9000, archive_size=32)
     told = generations(algorithm, bowl, 3)[1]
-    _, loss, info = told[-1]
-    invaders = np.asarray(info.species) == Species.INVADER
+    offspring, loss, _ = told[-1]
+    invaders = np.asarray(offspring.species) == Species.INVADER
     assert np.asarray(loss)[invaders].mean() < 0.1 * float(told[0][1].mean())
 
 
@@ -132,12 +134,12 @@ def test_large_populations_by_default(size):
     algorithm = invasive_ga(SPACE, population_size=size, surrogate="quadratic_ridge")
     state, told = generations(algorithm, bowl, 3)
     assert state.archive.loss.shape == (min(2 * size, 1024),)
-    genomes, loss, info = told[-1]
-    assert len(np.unique(genomes, axis=0)) == size
-    invaders = np.asarray(info.species) == Species.INVADER
+    offspring, loss, best = told[-1]
+    assert len(np.unique(offspring.genomes, axis=0)) == size
+    invaders = np.asarray(offspring.species) == Species.INVADER
     assert invaders.sum() == size // 2 - 1
     assert float(loss.mean()) < 0.2 * float(told[0][1].mean())
-    assert float(info.best_loss) == min(float(loss.min()) for _, loss, _ in told)
+    assert float(best.loss) == min(float(loss.min()) for _, loss, _ in told)
 
 
 WIDE = invasive_ga(SPACE, population_size=50, noisy=False, num_candidates=64, surrogate="quadratic_ridge")
@@ -174,8 +176,8 @@ def test_the_predicted_loss_is_in_the_units_of_the_loss():
         return 1000.0 + bowl(key, genomes)
 
     told = generations(SHARED, shifted, 3)[1]
-    assert bool(jnp.isposinf(told[0][2].predicted).all())
-    predicted, worst = told[2][2].predicted, max(float(loss.max()) for _, loss, _ in told)
+    assert bool(jnp.isposinf(told[0][0].predicted).all())
+    predicted, worst = told[2][0].predicted, max(float(loss.max()) for _, loss, _ in told)
     assert float(predicted.min()) >= 1000.0
     assert float(predicted.max()) <= worst
 

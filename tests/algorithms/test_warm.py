@@ -17,13 +17,13 @@ def test_warm_start_evaluates_the_given_first_and_then_goes_its_own_way():
     warm = warm_start(plain, given)
     key = jax.random.key(0)
     state = warm.init(key)
-    genomes, state = warm.ask(key, state)
+    offspring, state = warm.ask(key, state)
     own, _ = plain.ask(key, plain.init(key))
-    np.testing.assert_array_equal(genomes, jnp.concatenate([given, own[2:]]))
-    state, info = warm.tell(key, state, genomes, jnp.array([3.0, 1.0, 2.0, 4.0]), jnp.zeros(4))
-    np.testing.assert_array_equal(info.best_genome, given[1])
+    np.testing.assert_array_equal(offspring.genomes, jnp.concatenate([given, own.genomes[2:]]))
+    state, best = warm.tell(key, state, offspring.genomes, jnp.array([3.0, 1.0, 2.0, 4.0]), jnp.zeros(4))
+    np.testing.assert_array_equal(best.genome, given[1])
     again, _ = warm.ask(key, state)
-    assert not np.array_equal(again[:2], given)
+    assert not np.array_equal(again.genomes[:2], given)
 
 
 def bowl(genomes):
@@ -34,37 +34,38 @@ def told(algorithm, num_generations):
     state = algorithm.init(jax.random.key(0))
     for generation in range(num_generations):
         key_ask, key_tell = jax.random.split(jax.random.key(generation + 1))
-        genomes, state = algorithm.ask(key_ask, state)
-        state, info = algorithm.tell(key_tell, state, genomes, bowl(genomes), jnp.zeros(genomes.shape[0]))
-        yield genomes, info, state
+        offspring, state = algorithm.ask(key_ask, state)
+        genomes = offspring.genomes
+        state, best = algorithm.tell(key_tell, state, genomes, bowl(genomes), jnp.zeros(genomes.shape[0]))
+        yield offspring, best
 
 
 def test_the_surrogate_knows_earlier_evaluations_at_the_first_generation():
     plain = invasive_ga(SPACE, population_size=8, archive_size=64, num_candidates=64, noisy=False)
     earlier = SPACE.snap(jax.random.uniform(jax.random.key(9), (21, 2)))
-    [(genomes, info, _)] = told(informed(plain, earlier, bowl(earlier)), 1)
-    [(_, cold, _)] = told(plain, 1)
+    [(bred, _)] = told(informed(plain, earlier, bowl(earlier)), 1)
+    [(cold, _)] = told(plain, 1)
     assert set(cold.species.tolist()) == {int(Species.FOUNDER)}
-    assert set(info.species.tolist()) == {int(Species.CHILD), int(Species.INVADER)}
-    assert jnp.isfinite(info.predicted).all()
+    assert set(bred.species.tolist()) == {int(Species.CHILD), int(Species.INVADER)}
+    assert jnp.isfinite(bred.predicted).all()
     assert jnp.isposinf(cold.predicted).all()
-    assert float(jnp.median(bowl(genomes))) < 0.5 * float(jnp.median(bowl(earlier)))
-    assert not any((earlier == genome).all(1).any() for genome in genomes)
-    assert (info.parents == -1).all()
+    assert float(jnp.median(bowl(bred.genomes))) < 0.5 * float(jnp.median(bowl(earlier)))
+    assert not any((earlier == genome).all(1).any() for genome in bred.genomes)
+    assert (bred.parents == -1).all()
 
 
 def test_they_count_for_the_best_and_a_failed_one_does_not():
     earlier = jnp.array([[0.35, 0.35], [0.9, 0.95], [0.1, 0.15]])
     search = informed(random_search(SPACE, population_size=2), earlier, jnp.array([jnp.nan, 1.0, -3.0]))
-    [(_, info, _)] = told(search, 1)
-    assert float(info.best_loss) == -3.0
-    np.testing.assert_array_equal(info.best_genome, earlier[2])
+    [(_, best)] = told(search, 1)
+    assert float(best.loss) == -3.0
+    np.testing.assert_array_equal(best.genome, earlier[2])
 
 
 def test_parents_are_members_of_this_run():
     earlier = SPACE.snap(jax.random.uniform(jax.random.key(9), (5, 2)))
     search = informed(ga(SPACE, population_size=4), earlier, bowl(earlier))
-    parents = jnp.stack([info.parents for _, info, _ in told(search, 4)])
+    parents = jnp.stack([offspring.parents for offspring, _ in told(search, 4)])
     assert (parents[0] == -1).all()
     numbers = 4 * jnp.arange(4)[:, None, None]
     assert (parents < jnp.maximum(numbers, 1)).all()

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import jaxga
-from jaxga.base import Evaluation, Objective
+from jaxga.base import Best, Evaluation, Objective
 from jaxga.cli import screen
 from jaxga.cli.arguments import fail
 from jaxga.cli.run import main
@@ -18,7 +18,6 @@ from jaxga.runs.known import Known
 from jaxga.runs.records import constants
 from jaxga.text import check_choice
 
-pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")
 pytest.importorskip("pyarrow")
 pytest.importorskip("plotly")
@@ -217,8 +216,7 @@ def test_brackets_in_a_table_are_shown_as_they_are(tmp_path, monkeypatch, capfd)
 
 
 def generation(number, seconds, compile_seconds=0.0, has_state=True):
-    info = SimpleNamespace(best_loss=0.5)
-    record = SimpleNamespace(generation=number, loss=np.array([1.0, 2.0]), num_failed=0, info=info)
+    record = SimpleNamespace(generation=number, loss=np.array([1.0, 2.0]), num_failed=0, best=Best(np.zeros(1), 0.5))
     return SimpleNamespace(
         record=record, seconds=seconds, compile_seconds=compile_seconds, state={} if has_state else None
     )
