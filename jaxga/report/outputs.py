@@ -38,7 +38,9 @@ def write_outputs(path: Path) -> list[str]:
         from jaxga.report import plots
 
         plots.save(plots.convergence_figure(history, title(run, history)), path / "convergence")
-        plots.save(plots.search_space_figure(history, run.result.get("best"), title(run, history)), path / "search_space")
+        plots.save(
+            plots.search_space_figure(history, run.result.get("best"), title(run, history)), path / "search_space"
+        )
     if "report" not in missing:
         from jaxga.report.page import write_report
 

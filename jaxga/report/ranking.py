@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxga.report.findings import Z, Interval
+from jaxga.report.findings import Interval, Z
 from jaxga.runs.history import History
 
 _NUM_NOISES = 20

@@ -9,6 +9,7 @@ from jaxga.report import write_outputs
 from jaxga.runs.draft import draft
 from tests.report.example_runs import write_run
 
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("finished"))
