@@ -14,7 +14,6 @@ from jaxga.base import Best, Evaluation, Objective
 from jaxga.cli import screen
 from jaxga.cli.arguments import fail
 from jaxga.cli.run import main
-from jaxga.runs.known import Known
 from jaxga.runs.records import constants
 from jaxga.text import check_choice
 
@@ -94,7 +93,7 @@ def test_the_check_finds_a_traceback_a_file_and_a_second_line(inputs, monkeypatc
         Path("left").write_text("")
         raise KeyError("x")
 
-    monkeypatch.setattr("jaxga.report.page.main", bad)
+    monkeypatch.setattr("jaxga.cli.report.main", bad)
     problems = " ".join(fuzz.check(fuzz.Case("report", ("x",)), inputs))
     (inputs / "left").unlink()
     for found in ("status 1", "a traceback", "lines on stderr", "changed ['left']"):
@@ -115,7 +114,7 @@ def test_a_fraction_is_no_whole_number_in_a_warm_start(tmp_path, capfd):
     source.write_text(fuzz.listed(n3=5.4))
     arguments = [*GUESS[:-1], str(tmp_path / "new"), "--warm-start", str(source)]
     assert main(arguments) == 2
-    message = f"error: --warm-start {source}: n3: Integer: value must be a whole number, got 5.4\n"
+    message = f"error: warm start {source}: n3: Integer: value must be a whole number, got 5.4\n"
     assert capfd.readouterr().err == message
 
 
@@ -272,15 +271,3 @@ def test_what_is_searched_is_not_shown_as_held_fixed():
         depth: int = 2
 
     assert constants(Task()) == {"depth": 2}
-
-
-def test_what_a_run_began_with_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def half(path, text, **options):
-        path.write_bytes(text.encode()[:10])
-        raise OSError(28, "No space left on device")
-
-    known = Known(np.zeros((2, 3), np.float32), None)
-    monkeypatch.setattr(Path, "write_text", half)
-    with pytest.raises(OSError, match=r"warm_start\.json cannot be written: No space left on device"):
-        known.write(tmp_path / "warm_start.json")
-    assert list(tmp_path.iterdir()) == []
