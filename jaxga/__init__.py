@@ -6,10 +6,14 @@ runtime.configure()  # before JAX starts its CPU client
 
 from jaxga.algorithms import ALGORITHMS, classic_ga, ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Species, Surrogate, Task  # noqa: E402
-from jaxga.loop import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
+from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
+from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
+from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
+from jaxga.runs.stopping import Stop  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
+from jaxga.task import as_task  # noqa: E402
 
 __all__ = [
     "ALGORITHMS",
@@ -28,9 +32,11 @@ __all__ = [
     "SavedRun",
     "SearchSpace",
     "Species",
+    "Stop",
     "Surrogate",
     "Task",
     "Uniform",
+    "as_task",
     "classic_ga",
     "ga",
     "invasive_ga",

@@ -55,10 +55,13 @@ class Evaluation(NamedTuple):
         value: f32[], the objective in its own sign; a non-finite value is a failed member.
         metrics: further figures by name, of fixed shapes: numbers f32[] or curves f32[T], e.g.
             ``{"accuracy": f32[], "curve": f32[T]}``. The names of nested dicts are joined by ``/``.
+        model: what was trained, a pytree of arrays, or None. It is returned for the winner's fresh seeds only; the
+            program that trains a population does not compute or hold it.
     """
 
     value: Array
     metrics: dict[str, Array]
+    model: PyTree = None
 
 
 @runtime_checkable

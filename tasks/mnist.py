@@ -77,21 +77,21 @@ class Mnist:
         Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
         in each of T equal parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
         on the first few hundred validation images. A training that diverged has a value that is not finite.
+        The model is the parameters of a :class:`Network`: ``Network(hidden_size).apply(model, images)`` gives logits.
         """
-        _, evaluation = self._train_and_validate(key, setting)
-        return evaluation
+        return self._train_and_validate(key, setting)
 
     @single_precision
     def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
-        params, (value, metrics) = self._train_and_validate(key, setting)
+        value, metrics, params = self._train_and_validate(key, setting)
         loss, accuracy = self._score(params, self.test_split)
-        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy})
+        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
 
-    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> tuple[Any, Evaluation]:
+    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         params, curves = self._train(key, {**FIXED, **setting})
         loss, accuracy = self._score(params, self.validation_split)
-        return params, Evaluation(loss, {"validation_accuracy": accuracy, **curves})
+        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, params)
 
     def _train(self, key: Array, setting: dict[str, Any]) -> tuple[Any, dict[str, Array]]:
         key_init, key_batch, key_dropout = jax.random.split(key, 3)

@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
         if parsed is not None:
             folder = parsed.options.folder
-            left_out = write_outputs(folder)
-            print("\n".join(left_out) or folder / "report.html")
+            write_outputs(folder)
+            print(folder / "report.html")
     except MISTAKES as error:
         return fail(error)
     return 0

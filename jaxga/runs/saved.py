@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxga.base import Objective
+from jaxga.base import Objective, PyTree
 from jaxga.runs.history import Columns, History, has_setting, read_csv
+from jaxga.runs.model import load_model, load_model_like
 from jaxga.runs.records import read_events
 from jaxga.space import SearchSpace
 
@@ -61,6 +62,21 @@ class SavedRun:
     def fresh_values(self) -> np.ndarray:
         """f32[N]: the winner's values under N seeds that the search did not use."""
         return np.array(self.result["fresh"][self.objective.name], np.float32)
+
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        """The winner's trained model as nested dicts of numpy arrays: for a Flax network what its ``apply`` takes.
+
+        Raises ``ValueError`` where the task gives no model or none was kept.
+        """
+        return load_model(self.path)
+
+    def model_like(self, like: PyTree) -> PyTree:
+        """The winner's trained model as a pytree of the structure of ``like``, whose leaves are not used.
+
+        Raises ``ValueError`` where a leaf of ``like`` has no array in the model.
+        """
+        return load_model_like(self.path, like)
 
     @cached_property
     def history(self) -> History:

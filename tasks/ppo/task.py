@@ -64,17 +64,16 @@ class PPO:
         The metrics: ``curve`` f32[T], the mean return of the episodes that ended in each T-th of
         training (where none did, that of the part before); ``mean return`` and ``return std`` of the
         greedy episodes after training; ``area``, the mean of the curve; ``episodes``, how many ended.
+        The model is what :meth:`act` takes.
         """
         hyper = self.fixed._replace(**setting)
         key_train, key_greedy = jax.random.split(key)
         progress, totals, counts = self._train(key_train, hyper)
-        actor = networks.half(self._unravel(progress.adam.params), "actor")
-
-        def policy(observations: Array) -> Array:
-            return networks.policy(actor, self._normalize(progress, observations))
-
+        model = self._model(progress)
         distribution = distributions.of(self.environment)
-        returns = greedy_returns(self.environment, distribution, policy, key_greedy, self.num_episodes)
+        returns = greedy_returns(
+            self.environment, distribution, partial(self._policy, model), key_greedy, self.num_episodes
+        )
         curve = _curve(totals, counts, self.curve_size)
         metrics = {
             "curve": curve,
@@ -84,7 +83,24 @@ class PPO:
             "episodes": counts.sum(),
         }
         value = metrics["area"] if self.metric == "area" else metrics["mean return"]
-        return Evaluation(jnp.where(jnp.isfinite(progress.adam.params.sum()), value, jnp.nan), metrics)
+        return Evaluation(jnp.where(jnp.isfinite(progress.adam.params.sum()), value, jnp.nan), metrics, model)
+
+    @single_precision
+    def act(self, model: Mapping[str, Any], observation: Array) -> Array:
+        """The greedy action of a trained ``model`` for one observation; both as the environment knows them."""
+        distribution = distributions.of(self.environment)
+        action = distribution.sample(self._policy(model, observation[None]), 0.0)
+        return distribution.to_environment(action[:, 0])
+
+    def _model(self, progress: _Progress) -> dict[str, Any]:
+        """Actor and critic, and the moments of the observations where they are normalised."""
+        params = self._unravel(progress.adam.params)
+        moments = {"observations": progress.observations._asdict()} if self.environment.normalize else {}
+        return {"actor": networks.half(params, "actor"), "critic": networks.half(params, "critic"), **moments}
+
+    def _policy(self, model: Mapping[str, Any], observations: Array) -> Array:
+        """The policy's outputs f32[O, N] for N observations as the environment gives them."""
+        return networks.policy(model["actor"], self._normalize(model, observations))
 
     def _train(self, key: Array, hyper: Hyperparameters) -> tuple[_Progress, Array, Array]:
         """Training, with the sum f32[U] of the returns and the number f32[U] of the episodes ended in each rollout."""
@@ -109,12 +125,8 @@ class PPO:
         """One rollout, and the update from it."""
         key_collect, key_shuffle = jax.random.split(key)
         distribution = distributions.of(self.environment)
-        params = self._unravel(progress.adam.params)
-        actor = networks.half(params, "actor")
-
-        def policy(observations: Array) -> Array:
-            return networks.policy(actor, self._normalize(progress, observations))
-
+        model = self._model(progress)
+        policy = partial(self._policy, model)
         actors, rollout = collect(
             self.environment, distribution, policy, key_collect, progress.actors, hyper.gamma, self.rollout_length
         )
@@ -122,7 +134,7 @@ class PPO:
         if self.environment.normalize:
             returns = returns.add(rollout.discounted_return)
             reward = jnp.clip(reward / jnp.sqrt(returns.variance + 1e-8), -10.0, 10.0)
-        batch = self._batch(params, progress, rollout, reward, hyper)
+        batch = self._batch(model, rollout, reward, hyper)
         rate = hyper.learning_rate * ((1.0 - index / self.num_rollouts) if self.anneal else 1.0)
 
         def gradient(flat: Array, part: Batch) -> Array:
@@ -140,25 +152,22 @@ class PPO:
             observations = observations.add(rollout.observation)
         return _Progress(actors, adam, observations, returns), rollout
 
-    def _batch(
-        self, params: networks.Params, progress: _Progress, rollout: Rollout, reward: Array, hyper: Hyperparameters
-    ) -> Batch:
-        """The rollout as rows, with what the critic makes of it: one pass over all steps, not one a step."""
-        network = networks.half(params, "critic")
+    def _batch(self, model: Mapping[str, Any], rollout: Rollout, reward: Array, hyper: Hyperparameters) -> Batch:
+        """The rollout as rows, with the critic's values: one pass over all steps, not one pass a step."""
 
         def critic(observations: Array) -> Array:
-            return networks.value(network, self._normalize(progress, observations))
+            return networks.value(model["critic"], self._normalize(model, observations))
 
         value, next_value = values(critic, rollout, self.environment.max_steps)
         advantage = advantages(
             reward, value, next_value, rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda
         )
-        observation = self._normalize(progress, rollout.observation)
+        observation = self._normalize(model, rollout.observation)
         batch = Batch(observation, rollout.action, rollout.log_prob, value, advantage, advantage + value)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
 
-    def _normalize(self, progress: _Progress, observations: Array) -> Array:
-        return progress.observations.normalize(observations) if self.environment.normalize else observations
+    def _normalize(self, model: Mapping[str, Any], observations: Array) -> Array:
+        return Moments(**model["observations"]).normalize(observations) if self.environment.normalize else observations
 
     def _init(self, key: Array) -> networks.Params:
         distribution = distributions.of(self.environment)

@@ -17,7 +17,6 @@ from jaxga.cli.run import main
 from jaxga.runs.records import constants
 from jaxga.text import check_choice
 
-pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")
 pytest.importorskip("pyarrow")
 pytest.importorskip("plotly")

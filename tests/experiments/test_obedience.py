@@ -22,7 +22,6 @@ from jaxga.cli.run import main
 from jaxga.evolution import Record
 from jaxga.runs.stopping import Command, Rules, Watch
 
-pytest.importorskip("orbax.checkpoint")
 ROOT = Path(__file__).parent.parent.parent
 RUN = ROOT / "experiments" / "run.py"
 SMALL = ["--task", "guess", "--algorithm", "random_search", "--pop", "6", "--processes", "1", "--no-report", "--quiet"]
@@ -90,7 +89,7 @@ def make_a_file(path):
 
 def damage_all(path):
     for step in path.iterdir():
-        (step / "about" / "metadata").write_text("")
+        step.write_text("")
 
 
 @pytest.mark.parametrize("harm", [remove, empty, make_a_file, damage_all])
@@ -102,24 +101,17 @@ def test_what_was_recorded_is_not_begun_anew(copy, harm, killed, capfd):
     is_refused(copy, capfd, "there is no checkpoint to go on from")
 
 
-def test_a_run_without_orbax_is_not_begun_anew(tmp_path, monkeypatch, capfd):
-    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
-    assert run(tmp_path / "run") == 0
-    assert not (tmp_path / "run" / "checkpoints").exists()
-    is_refused(tmp_path / "run", capfd, "there is no checkpoint to go on from")
-    monkeypatch.undo()
-    is_refused(tmp_path / "run", capfd, "there is no checkpoint to go on from")
-
-
-def test_checkpoints_without_orbax_are_not_damaged_ones(copy, monkeypatch, capfd):
-    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
-    is_refused(copy, capfd, "checkpoints cannot be read without Orbax: pip install 'jaxga-evolution[checkpoint]'")
+def test_the_checkpoints_of_orbax_are_refused_with_their_format(copy, capfd):
+    for path in (copy / "checkpoints").iterdir():
+        path.unlink()
+        (path.with_suffix("") / "state").mkdir(parents=True)
+    is_refused(copy, capfd, "there is no checkpoint to go on from", "it has the Orbax format of jaxga 0.1")
 
 
 def test_killed_before_the_first_generation_was_saved_it_goes_on(finished, copy):
     """The rows are written first; the state before them is saved before that."""
     for generation in (1, 2):
-        shutil.rmtree(copy / "checkpoints" / str(generation))
+        (copy / "checkpoints" / f"{generation}.npz").unlink()
     (copy / "result.json").unlink()
     assert resume(copy) == 0
     assert outcome(copy) == outcome(finished)
@@ -127,8 +119,8 @@ def test_killed_before_the_first_generation_was_saved_it_goes_on(finished, copy)
 
 def test_a_damaged_first_state_without_rows_is_a_fresh_start(finished, copy):
     for generation in (1, 2):
-        shutil.rmtree(copy / "checkpoints" / str(generation))
-    (copy / "checkpoints" / "0" / "about" / "metadata").write_text("")
+        (copy / "checkpoints" / f"{generation}.npz").unlink()
+    (copy / "checkpoints" / "0.npz").write_text("")
     for name in ("history.csv", "events.jsonl", "result.json"):
         (copy / name).unlink()
     assert resume(copy) == 0
@@ -247,7 +239,7 @@ def test_told_to_leave_it_saves_and_leaves(start, tmp_path, number, status, num_
         assert time.monotonic() < deadline
         time.sleep(0.1)
     num_done = (folder / "history.csv").read_bytes().count(b"\n") // 6
-    assert max(int(path.name) for path in (folder / "checkpoints").iterdir()) == num_done
+    assert max(int(path.stem) for path in (folder / "checkpoints").iterdir()) == num_done
 
 
 # --- --max-seconds ---

@@ -170,7 +170,7 @@ def test_strict_flags(row):
     """No key is used twice, no rank is promoted in silence."""
     task = row.build()
     with jax.debug_key_reuse(True), jax.numpy_rank_promotion("raise"):
-        value, _ = jax.jit(lambda task, key, one: task.evaluate(key, one))(
+        evaluation = jax.jit(lambda task, key, one: task.evaluate(key, one))(
             task, jax.random.key(0), member(settings(task), 0)
         )
-    assert np.isfinite(value)
+    assert np.isfinite(evaluation.value)

@@ -16,7 +16,7 @@ def evaluate(task, guesses):
 def test_value_is_mean_absolute_distance():
     task = guess(seed=3)
     guesses = np.random.default_rng(1).integers(0, 100, 10)
-    value, metrics = evaluate(task, guesses)
+    value, metrics, _ = evaluate(task, guesses)
     distances = [abs(int(a) - int(b)) for a, b in zip(guesses, np.asarray(task.target), strict=True)]
     assert float(value) == pytest.approx(sum(distances) / 10)
     assert int(metrics["num_correct"]) == distances.count(0)
@@ -24,7 +24,7 @@ def test_value_is_mean_absolute_distance():
 
 def test_only_the_target_has_distance_zero():
     task = guess()
-    value, metrics = evaluate(task, task.target)
+    value, metrics, _ = evaluate(task, task.target)
     assert float(value) == 0.0
     assert int(metrics["num_correct"]) == 10
     # One number off by one: a tenth, in whichever direction.

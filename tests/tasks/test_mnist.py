@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxga.loop import evaluate_fresh
 from jaxga.tasks.data import ImageData, load_images
-from jaxga.tasks.mnist import dropout_mask, mnist, sgd
+from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
 
 PIXELS = 16
 NEUTRAL = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
@@ -90,7 +91,7 @@ def test_training_equals_numpys(search):
         width = 11
         values |= {"weight_decay": 0.01, "label_smoothing": 0.2, "learning_rate_decay": 0.6, "hidden_size": width}
     searched = {name: values[name] for name in task.space.names}
-    value, metrics = evaluate(task, key, setting(**searched))
+    value, metrics, _ = evaluate(task, key, setting(**searched))
     loss, scores, losses = numpy_training(task, key, values, width)
     # Float32 against float64 over 23 steps.
     assert float(value) == pytest.approx(loss, rel=1e-4)
@@ -175,10 +176,22 @@ def test_test_split_is_for_test_alone():
     wrong = mnist(
         dataclasses.replace(data, test_labels=(data.test_labels + 1) % 10), num_steps=200, batch_size=8, hidden_size=32
     )
-    (value, metrics), (wrong_value, wrong_metrics) = retrain(task, key, good), retrain(wrong, key, good)
+    (value, metrics, _), (wrong_value, wrong_metrics, _) = retrain(task, key, good), retrain(wrong, key, good)
     assert float(value) == float(wrong_value) == pytest.approx(float(evaluate(task, key, good).value), rel=1e-6)
     assert float(metrics["test_accuracy"]) > 0.9 > 0.1 > float(wrong_metrics["test_accuracy"])
     assert float(metrics["test_loss"]) < float(wrong_metrics["test_loss"])
+
+
+def test_the_model_gives_the_recorded_figures():
+    task = small()
+    fresh = evaluate_fresh(task, task.space.encode({"learning_rate": 0.1, "momentum": 0.5}), key=0, num_seeds=3)
+    for split, name in ((task.validation_split, None), (task.test_split, "test_loss")):
+        recorded = fresh.value if name is None else fresh.metrics[name]
+        for i in range(3):
+            params = jax.tree.map(lambda leaf, i=i: leaf[i], fresh.model)
+            logits = Network(task.hidden_size).apply(params, split.images)
+            loss, _ = numpy_cross_entropy(np.asarray(logits), np.eye(10)[np.asarray(split.labels)])
+            assert loss == pytest.approx(recorded[i], rel=1e-5)
 
 
 def test_diverging_member_leaves_its_neighbours():
@@ -222,7 +235,7 @@ def test_arguments_are_checked(argument):
 
 def test_real_images_are_learnt(real_mnist):
     task = mnist(load_images("mnist", real_mnist), num_steps=100)
-    _, metrics = retrain(task, jax.random.key(0), setting(learning_rate=0.2, momentum=0.8))
+    _, metrics, _ = retrain(task, jax.random.key(0), setting(learning_rate=0.2, momentum=0.8))
     # A training on shuffled labels stays at 10 %.
     assert float(metrics["test_accuracy"]) > 0.90
 
@@ -232,5 +245,5 @@ def test_published_accuracy_on_fresh_seeds(real_mnist):
     """One hidden layer of 128 units, 2,000 minibatches of 128: at least 97.3 % on the test images."""
     task = mnist(load_images("mnist", real_mnist), num_steps=2000)
     run = jax.jit(lambda task, keys, s: jax.lax.map(lambda key: task.test(key, s), keys))
-    _, metrics = run(task, jax.random.split(jax.random.key(7), 5), setting(learning_rate=0.3, momentum=0.85))
+    _, metrics, _ = run(task, jax.random.split(jax.random.key(7), 5), setting(learning_rate=0.3, momentum=0.85))
     assert float(metrics["test_accuracy"].mean()) >= 0.973

@@ -188,6 +188,32 @@ def test_the_full_search_trains_every_minibatch_size():
     assert np.isfinite(result.value).all()
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_the_model_acts_as_it_was_scored(env):
+    """Greedy episodes played with the model alone have the recorded return."""
+    task = ppo(env, num_steps=512, rollout_length=32, num_episodes=3)
+    key, setting = jax.random.key(2), {"learning_rate": jnp.float32(1e-2), "max_grad_norm": jnp.float32(0.5)}
+    evaluation = jax.jit(task.evaluate)(key, setting)
+    assert ("observations" in evaluation.model) == task.environment.normalize
+
+    @jax.jit
+    def episode(key_reset, keys):
+        def step(carry, key):
+            observation, state, total, alive = carry
+            moved = task.environment.step(key, state, task.act(evaluation.model, observation))
+            total = total + alive * moved.reward
+            return (moved.observation, moved.state, total, alive & ~(moved.terminated | moved.truncated)), None
+
+        start = (*task.environment.reset(key_reset), jnp.float32(0.0), True)
+        return jax.lax.scan(step, start, keys)[0][2]
+
+    # The keys of the greedy episodes, as evaluate draws them.
+    key_reset, key_step = jax.random.split(jax.random.split(key)[1])
+    keys_step = jax.random.split(key_step, (task.environment.max_steps, 3))
+    returns = [episode(start, keys_step[:, i]) for i, start in enumerate(jax.random.split(key_reset, 3))]
+    np.testing.assert_allclose(np.mean(returns), evaluation.metrics["mean return"], rtol=1e-4)
+
+
 @pytest.mark.parametrize("env", ["Pendulum-v1", "Breakout-MinAtar"])
 def test_a_vector_action_and_an_image_train(env):
     task = ppo(env, num_steps=256, rollout_length=32, num_episodes=1, hyperparameters={"learning_rate": 1e-3})

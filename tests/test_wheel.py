@@ -1,0 +1,150 @@
+"""From an empty folder, with only the wheel: a user's own Flax model is run, killed, resumed, reported and loaded."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Fifteen lines: a network, its training, what is searched.
+OWN = """
+import jax, jax.numpy as jnp, jaxga, optax
+from flax import linen as nn
+
+net, x = nn.Dense(1), jnp.linspace(-1, 1, 32)[:, None]
+
+@jaxga.as_task({"lr": jaxga.LogUniform(1e-3, 1.0)}, objective=jaxga.Objective("loss"))
+def task(key, setting):
+    loss = lambda params: jnp.mean((net.apply(params, x) - 2 * x) ** 2)
+    optimizer, params = optax.sgd(setting["lr"]), net.init(key, x)
+    def step(carry, _):
+        updates, state = optimizer.update(jax.grad(loss)(carry[0]), carry[1])
+        return (optax.apply_updates(carry[0], updates), state), None
+    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=100)
+    return loss(params), {}, params
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder that holds the installed wheel and nothing else of the project."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder / "dist"), str(ROOT)], check=True
+    )
+    [wheel] = (folder / "dist").glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
+    return folder / "site"
+
+
+@pytest.fixture
+def jaxga(installed, tmp_path):
+    """Runs ``jaxga`` or Python code in an empty folder, with the wheel's package before any other."""
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+
+    def start(*words):
+        command = [str(installed / "bin" / "jaxga"), *words] if words[0] != "-c" else list(words)
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def call(*words):
+        process = start(*words)
+        out = process.communicate(timeout=240)[0]
+        assert process.returncode == 0, out
+        return out
+
+    call.start = start
+    return call
+
+
+def test_the_wheel_has_the_tasks_and_no_name_of_others(installed):
+    assert (installed / "jaxga" / "tasks" / "ppo" / "task.py").exists()
+    assert not (installed / "tasks").exists()
+    assert not (installed / "experiments").exists()
+
+
+def test_a_task_that_ships_runs_from_the_wheel(jaxga, installed):
+    out = jaxga("run", "--task", "guess", "--pop", "8", "--generations", "2", "--out", "run", "--no-report")
+    assert "Winner" in out
+    where = jaxga("-c", "import jaxga.tasks.mnist; print(jaxga.tasks.mnist.__file__)")
+    assert where.startswith(str(installed))
+
+
+def test_ones_own_model_from_start_to_end(jaxga, tmp_path):
+    (tmp_path / "own.py").write_text(textwrap.dedent(OWN))
+    assert len(OWN.strip().splitlines()) <= 15
+    arguments = ["run", "--task", "own.py:task", "--pop", "16", "--processes", "1", "--out"]
+    killed = jaxga.start(*arguments, "killed", "--generations", "2000")
+    history = tmp_path / "killed" / "history.csv"
+    deadline = time.monotonic() + 120
+    while not (history.exists() and history.read_bytes().count(b"\n") > 3 * 16):
+        assert time.monotonic() < deadline
+        assert killed.poll() is None, killed.stdout.read()
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    done = max(int(path.stem) for path in (tmp_path / "killed" / "checkpoints").glob("*.npz"))
+    total = str(done + 2)
+
+    # A kill leaves the length of the run as it was asked for: go on with fewer by a limit of evaluations.
+    jaxga("run", "--resume", "killed", "--max-evaluations", str(16 * int(total)))
+    jaxga(*arguments, "straight", "--generations", total, "--no-report")
+    assert (tmp_path / "killed" / "history.csv").read_bytes() != b""
+    rows = [(tmp_path / name / "history.csv").read_text().split("\n", 1)[1] for name in ("killed", "straight")]
+    assert rows[0] == rows[1]
+    assert (tmp_path / "killed" / "report.html").exists()
+    shutil.rmtree(tmp_path / "straight")
+    jaxga("report", "killed")
+
+    loaded = jaxga(
+        "-c", "import jaxga, json; run = jaxga.load('killed'); print(json.dumps([run.best, run.best_value]))"
+    )
+    best, value = json.loads(loaded.strip().splitlines()[-1])
+    assert list(best) == ["lr"]
+    code = """
+        import jax.numpy as jnp, jaxga
+        from flax import linen as nn
+        model = jaxga.load("killed").model
+        print(float(nn.Dense(1).apply(model, jnp.array([[1.0]]))[0, 0]))
+    """
+    assert float(jaxga("-c", textwrap.dedent(code))) == pytest.approx(2.0, abs=max(1e-2, 10 * value**0.5))
+
+
+def test_the_same_in_code(jaxga, tmp_path):
+    (tmp_path / "own.py").write_text(textwrap.dedent(OWN))
+    code = """
+        import os, jax.numpy as jnp, jaxga
+        from own import net, task
+
+        def search(**options):
+            return jaxga.optimize(task, population_size=16, num_generations=4, out="run", **options)
+
+        class Killed(BaseException): pass
+
+        def kill(generation):
+            if int(generation.record.generation) == 1:
+                raise Killed
+        try:
+            search(callbacks=[kill])
+        except Killed:
+            pass
+        result = search(resume=True)
+        saved = jaxga.load("run")
+        assert saved.best == result.best and os.path.exists("run/report.html")
+        print(float(net.apply(saved.model, jnp.array([[1.0]]))[0, 0]))
+    """
+    assert float(jaxga("-c", textwrap.dedent(code)).splitlines()[-1]) == pytest.approx(2.0, abs=0.1)
