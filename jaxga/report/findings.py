@@ -41,7 +41,7 @@ def winner_row(history: History, setting: dict[str, Any] | None) -> int:
 
 
 def best_members(history: History) -> list[np.ndarray]:
-    """The rows of the best members up to each generation: as many as the largest generation has, or all with a value."""
+    """The rows of the best members up to each generation, at most as many as the largest generation has."""
     groups, loss = history.generations, history.loss
     size, best, found = max(map(len, groups)), np.array([], int), []
     for rows in groups:

@@ -188,7 +188,10 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
 
 
 def _species(run: SavedRun, history: History) -> Iterator[Section]:
-    text, found = "The members of each species: all of a generation, and those among the best so far.", invasion(history)
+    text, found = (
+        "The members of each species: all of a generation, and those among the best so far.",
+        invasion(history),
+    )
     if found is not None and not found.num_best:
         text += " No child and no invader is among the best: nothing can be said about the invasion."
     elif found is not None:
@@ -313,10 +316,14 @@ def _time(run: SavedRun, history: History) -> Iterator[Section]:
     if not parts:
         what = "the seconds that the generations took"
         parts = {"compile": sum(e["compile_seconds"] for e in timed), "generations": float(seconds.sum())}
-    yield "Time", _paragraph(f"Members trained per second without compiling, and {what}."), [
-        rate,
-        figures.time_parts(parts),
-    ]
+    yield (
+        "Time",
+        _paragraph(f"Members trained per second without compiling, and {what}."),
+        [
+            rate,
+            figures.time_parts(parts),
+        ],
+    )
 
 
 def _how(run: SavedRun, history: History) -> Iterator[Section]:

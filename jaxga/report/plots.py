@@ -8,6 +8,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
@@ -121,12 +123,15 @@ def search_space_figure(history: History, best: dict[str, Any] | None = None, ti
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``path`` as PNG and SVG, each complete or not at all; the layout is computed once for both."""
-    figure.draw_without_rendering()
+    """Write ``path`` as PNG and SVG, each complete or not at all.
+
+    Each is drawn once, and the first drawing computes the layout of both: ``savefig`` would draw each twice.
+    """
+    with draft(path.with_suffix(".png")) as made:
+        FigureCanvasAgg(figure).print_png(made)
     figure.set_layout_engine("none")
-    for suffix in (".png", ".svg"):
-        with draft(path.with_suffix(suffix)) as made:
-            figure.savefig(made)
+    with draft(path.with_suffix(".svg")) as made:
+        FigureCanvasSVG(figure).print_svg(made)
 
 
 def _text(text: str, width: int = 36) -> str:

@@ -119,7 +119,9 @@ def to_csv(columns: Columns, *, with_header: bool) -> str:
 
 def _cells(column: np.ndarray) -> Iterable[Any]:
     # str of a numpy float32 is its shortest exact form; that of a Python float has all the digits of a double.
-    return column if column.ndim == 1 else ["[" + ", ".join(map(str, row)) + "]" for row in column]
+    if column.ndim > 1:
+        return ["[" + ", ".join(map(str, row)) + "]" for row in column]
+    return [str(value) for value in column] if column.dtype == object else column  # csv would write None as ""
 
 
 def read_csv(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -> Iterator[Columns]:
@@ -225,9 +227,7 @@ class History:
     def columns(self) -> Columns:
         """Every column, over all members."""
         if len(self._blocks) > 1:
-            self._blocks = [
-                {name: np.concatenate([block[name] for block in self._blocks]) for name in self._blocks[0]}
-            ]
+            self._blocks = [{name: np.concatenate([block[name] for block in self._blocks]) for name in self._blocks[0]}]
         return dict(self._blocks[0]) if self._blocks else {}
 
     def __len__(self) -> int:

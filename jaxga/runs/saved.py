@@ -95,9 +95,7 @@ class SavedRun:
         if block is None:
             raise ValueError(f"{self.path} has no recorded generation")
 
-    def read_history(
-        self, max_rows: int | None = None, on_block: Callable[[Columns], None] | None = None
-    ) -> History:
+    def read_history(self, max_rows: int | None = None, on_block: Callable[[Columns], None] | None = None) -> History:
         """The history in one pass over its file.
 
         Args:

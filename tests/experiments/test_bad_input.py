@@ -16,7 +16,6 @@ from jaxga.cli.arguments import fail
 from jaxga.cli.run import main
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.records import constants
-from jaxga.runs.warm_start import WarmStart
 from jaxga.text import check_choice
 
 pytest.importorskip("optuna")
@@ -270,15 +269,3 @@ def test_what_is_searched_is_not_shown_as_held_fixed():
         depth: int = 2
 
     assert constants(Task()) == {"depth": 2}
-
-
-def test_what_a_run_began_with_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def half(path, text, **options):
-        path.write_bytes(text.encode()[:10])
-        raise OSError(28, "No space left on device")
-
-    known = WarmStart(np.zeros((2, 3), np.float32), None)
-    monkeypatch.setattr(Path, "write_text", half)
-    with pytest.raises(OSError, match=r"warm_start\.json cannot be written: No space left on device"):
-        known.save(tmp_path / "warm_start.json")
-    assert list(tmp_path.iterdir()) == []

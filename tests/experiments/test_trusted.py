@@ -253,8 +253,7 @@ def test_no_more_evaluations_than_allowed(tmp_path, limit, generations):
         (["--target", "nan"], "--target must be a finite number"),
         (["--max-seconds", "0"], "--max-seconds must be above 0"),
         (["--patience", "0"], "--patience"),
-        (["--warm-start", "nothing.csv"], "--warm-start nothing.csv cannot be read"),
-        (["--warm-start", "nothing.xyz"], "--warm-start must be a .csv, .parquet or .json"),
+        (["--warm-start", "nothing.csv"], "warm start nothing.csv: it cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, arguments, message, capfd):
@@ -433,41 +432,6 @@ def test_load_of_no_run(tmp_path):
         jaxga.load(tmp_path)
 
 
-def test_all_kinds_of_columns_are_read_back(tmp_path):
-    import jax.numpy as jnp
-
-    from jaxga.runs.history import to_columns
-    from jaxga.runs.saved import describe, read_history, space_from
-
-    space = jaxga.SearchSpace(
-        lr=jaxga.LogUniform(1e-4, 1.0), n=jaxga.Integer(1, 9), c=jaxga.Categorical(["a", "b"]),
-        k=jaxga.Categorical([1, 2.5]), o=jaxga.Categorical([None, True, "x", 3]),
-    )  # fmt: skip
-    assert space_from(json.loads(json.dumps(describe(space)))) == space
-    rng = np.random.default_rng(0)
-    log = records.Log(tmp_path / "history.csv")
-    objective = Objective("score", "max")
-    file = records.HistoryFile(log, "r", space, objective, 2)
-    written = []
-    for g in range(5):
-        genomes = np.asarray(space.snap(jnp.asarray(rng.random((4, 4)), jnp.float32)))
-        loss = np.array([1.5, np.inf, -2.25, 1 / 3], np.float32)
-        offspring = Offspring(genomes, np.arange(4), np.full((4, 2), -1), np.full(4, np.nan, np.float32))
-        metrics = {"curve": rng.random((4, 3)).astype(np.float32), "m": loss}
-        best = Best(genomes[0], np.float32(-2.25))
-        record = Record(np.int32(g), offspring, loss, np.zeros(4, np.float32), metrics, 1, best)
-        file.write(Generation(record, None, 1.0, 0.0))
-        written.append(to_columns(record, space, objective, 2))
-    with open(tmp_path / "history.csv", "a") as torn:
-        torn.write("r,5,20,chi")
-    blocks = list(read_history(tmp_path / "history.csv", space, num_rows=6))
-    assert [len(block["member"]) for block in blocks] == [8, 8, 4]
-    for name in written[0]:
-        expected = np.concatenate([columns[name] for columns in written])
-        np.testing.assert_array_equal(np.concatenate([block[name] for block in blocks]), expected)
-    assert {type(value) for block in blocks for value in block["o"]} == {type(None), bool, str, int}
-
-
 # --- report and exports ---
 
 
@@ -482,7 +446,7 @@ def test_the_report_is_one_file_without_the_network(whole):
 
 
 def test_the_report_of_a_run_that_was_killed(half, capsys):
-    from jaxga.report.page import main as report
+    from jaxga.cli.report import main as report
 
     (half / "result.json").unlink()
     assert report([str(half)]) == 0
@@ -490,7 +454,7 @@ def test_the_report_of_a_run_that_was_killed(half, capsys):
 
 
 def test_the_report_of_nothing(tmp_path, capfd):
-    from jaxga.report.page import main as report
+    from jaxga.cli.report import main as report
 
     assert report([str(tmp_path)]) == 2
     assert "it has no config.json" in capfd.readouterr().err
@@ -542,97 +506,6 @@ def test_every_member_is_a_trial_of_the_exported_study(whole, tmp_path, capfd):
         assert trial.user_attrs["species"] == row["species"]
     assert export([str(whole), "--optuna", url]) == 2
     assert "has a study" in capfd.readouterr().err
-
-
-def warm(source, folder, *arguments):
-    """A run that begins with what the source knows; its first generation and its result."""
-    ga = [option if option != "random_search" else "ga" for option in SMALL]
-    begin = ["--generations", "2", "--seed", "7", "--out", str(folder), "--warm-start", str(source)]
-    assert main([*ga, *begin, *arguments]) == 0
-    rows = [row for row in jaxga.load(folder).history.rows() if row["generation"] == 0]
-    return rows, json.loads((folder / "result.json").read_text())
-
-
-def settings_of(rows, names):
-    return [{name: row[name] for name in names} for row in rows]
-
-
-def test_a_list_of_settings_is_the_first_generation(whole, tmp_path):
-    names = jaxga.load(whole).space.names
-    settings = settings_of(list(jaxga.load(whole).history.rows())[:3], names)
-    source = tmp_path / "list.json"
-    source.write_text(json.dumps(settings))
-    rows, _ = warm(source, tmp_path / "warm")
-    assert settings_of(rows, names)[:3] == settings
-    assert {row["species"] for row in rows} == {"founder"}
-    source.unlink()
-    assert resume(tmp_path / "warm", "--generations", "3") == 0
-
-
-def test_known_values_are_not_evaluated_again(whole, tmp_path):
-    pytest.importorskip("optuna")
-    from jaxga.cli.export import main as export
-
-    url = f"sqlite:///{tmp_path / 'run.db'}"
-    export([str(whole), "--optuna", url])
-    loaded = jaxga.load(whole)
-    known = list(loaded.history.rows())
-    before = settings_of(known, loaded.space.names)
-    pairs = [setting | {"value": row["value"]} for setting, row in zip(before, known, strict=True)]
-    (tmp_path / "list.json").write_text(json.dumps(pairs))
-    outcomes = []
-    for i, source in enumerate((whole / "history.csv", whole / "history.parquet", tmp_path / "list.json", url)):
-        rows, result = warm(source, tmp_path / f"warm{i}")
-        assert not any(setting in before for setting in settings_of(rows, loaded.space.names))
-        assert {row["species"] for row in rows} == {"child"}
-        # Bred from the best, they are better than settings drawn at random.
-        assert np.median([row["value"] for row in rows]) < np.median([row["value"] for row in known])
-        assert result["best_value"] <= loaded.best_value
-        outcomes.append(outcome(tmp_path / f"warm{i}")[1])
-    assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]
-
-
-def test_a_warm_run_goes_on_from_what_it_began_with(whole, tmp_path):
-    source = shutil.copy(whole / "history.csv", tmp_path / "history.csv")
-    warm(source, tmp_path / "long", "--generations", "4")
-    warm(source, tmp_path / "short")
-    source.unlink()
-    assert resume(tmp_path / "short", "--generations", "4") == 0
-    assert outcome(tmp_path / "short") == outcome(tmp_path / "long")
-    (tmp_path / "short" / "warm_start.json").write_text('{"genomes": [[0.5]], "loss": null}')
-    assert resume(tmp_path / "short", "--generations", "5") == 2
-
-
-def test_of_many_known_values_the_best_half_and_some_of_all_others_are_taken():
-    from jaxga.runs.known import _spread
-
-    loss = np.random.default_rng(0).permutation(np.append(np.arange(5000.0), [np.nan] * 9))
-    kept = _spread(loss)
-    taken = np.sort(loss[kept])
-    assert kept.tolist() == sorted(kept.tolist())
-    assert taken.size == 512
-    assert taken[:256].tolist() == list(range(256))
-    assert taken[-1] == 4999
-    assert np.diff(taken[256:]).max() <= 20
-    assert _spread(np.array([2.0, np.inf, 1.0])).tolist() == [0, 2]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{}", "a list of settings is needed"),
-        ("[]", "has no setting"),
-        ('[{"n0": 1, "value": 1.0}, {"n0": 2}]', "all settings need a value or none, got 1 values"),
-        ('[{"n0": 1}]', "a setting has no 'n1'"),
-        ("[" + json.dumps({f"n{i}": 100 for i in range(10)}) + "]", "value must lie in [0, 99]"),
-        ("[" + json.dumps({f"n{i}": "x" for i in range(10)}) + "]", "value must be a finite number"),
-    ],
-)
-def test_a_warm_start_that_does_not_fit(tmp_path, content, message, capfd):
-    (tmp_path / "list.json").write_text(content)
-    out = str(tmp_path / "new")
-    assert main([*SMALL, "--out", out, "--warm-start", str(tmp_path / "list.json")]) == 2
-    assert message in capfd.readouterr().err
 
 
 def test_tensorboard_has_every_generation(tmp_path):

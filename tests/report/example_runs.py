@@ -30,7 +30,7 @@ TWO = {"x": Uniform(0.0, 1.0), "rate": LogUniform(1e-4, 1.0)}
 
 def write_run(
     path, space=TWO, *, objective=("loss", "min"), pop=8, generations=4, value=None, replicates=1, noise=0.0,
-    species=None, predicted=None, believed=None, killed=False, lost_events=0, metrics=None, task="guess", **options,
+    species=None, predicted=None, estimates=None, killed=False, lost_events=0, metrics=None, task="guess", **options,
 ):  # fmt: skip
     """A run's folder by the writers of a run; ``value(rng, generation, genomes)`` and so on give what it recorded."""
     space, objective = SearchSpace(space), Objective(*objective)
@@ -45,21 +45,21 @@ def write_run(
         values = np.asarray(values, np.float32)
         loss = np.where(np.isfinite(values), np.float32(objective.sign) * values, np.inf).astype(np.float32)
         least = min(least, float(loss.min()))
-        best = least if believed is None else objective.sign * believed(g)
+        best = least if estimates is None else objective.sign * estimates(g)
         kinds = species(g) if species else [Species.CHILD if g else Species.FOUNDER] * pop
         expected = predicted(rng, g, values) if predicted and g else np.full(pop, np.nan)
-        info = Info(np.array(kinds), np.full((pop, 2), -1), objective.sign * expected, genomes[0], best)
+        offspring = Offspring(genomes, np.array(kinds), np.full((pop, 2), -1), objective.sign * expected)
         extra = metrics(rng, g, pop) if metrics else {}
         failed = int((~np.isfinite(loss)).sum())
         variance = np.full(pop, noise**2 / replicates)
-        record = Record(np.int32(g), genomes, loss, variance, extra, failed, info)
+        record = Record(np.int32(g), offspring, loss, variance, extra, failed, Best(genomes[0], best))
         history.write(Generation(record, None, 1.0, 0.25))
         if g < generations - lost_events:
             events.write(Generation(record, None, 1.0, 0.25))
     about = {"task": task, "algorithm": "invasive_ga", "pop": pop, "generations": generations, "seed": 3}
     config = {
         "run": "run", "created": "2026-01-01T00:00:00+00:00", "command": ["run.py", "--task", task],
-        "options": about | {"replicates": replicates} | options, "identity": {}, "data": {},
+        "options": about | {"replicates": replicates}, "identity": about, "task_arguments": options, "data": {},
         "python": "3.11.0", "versions": {"jax": "0.10.2"}, "platform": "Linux-x", "processor": "A processor",
         "cores": 2, "devices": ["cpu"], "git_commit": "abcdef", "space": space.to_dict(),
         "objective": asdict(objective), "constants": {"num_steps": 1234, "hidden_size": 77},
@@ -82,7 +82,7 @@ def mixed(num_invaders, num_children):
 def noisy(path, **options):
     """One lucky member at first, of 0.1; then 1.0, and the search believes 2, 1.5, 1.25."""
     value = lambda rng, g, x: np.append(0.1 if g == 0 else 1.0, 3 + rng.random(7))  # noqa: E731
-    return write_run(path, value=value, believed=lambda g: [2.0, 1.5, 1.25][g], generations=3, **options)
+    return write_run(path, value=value, estimates=lambda g: [2.0, 1.5, 1.25][g], generations=3, **options)
 
 
 def only_in(g, values):
@@ -113,7 +113,7 @@ MATRIX = {
     "from tiny to huge": {"value": lambda rng, g, x: 10.0 ** (70 * x[:, 0] - 35)},
     "all equal": {"value": lambda rng, g, x: np.full(len(x), 7.0), "pop": 20},
     "all zero": {"value": lambda rng, g, x: np.zeros(len(x)), "pop": 20},
-    "noise": {"replicates": 3, "noise": 0.5, "believed": lambda g: 0.6 - 0.1 * g, "predicted": lambda rng, g, v: v},
+    "noise": {"replicates": 3, "noise": 0.5, "estimates": lambda g: 0.6 - 0.1 * g, "predicted": lambda rng, g, v: v},
     "noise that hides all": {"replicates": 2, "noise": 1e3, "predicted": lambda rng, g, v: rng.random(len(v))},
     "a constant prediction": {"predicted": lambda rng, g, v: np.ones(len(v))},
     "a narrow range": {"space": {"rate": LogUniform(0.21, 0.22), "x": Uniform(0.0, 1.0)}},

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from jaxga import Uniform
 from jaxga.base import Species
 from jaxga.report import findings, importance, ranking
 from tests.report.example_runs import ALL_KINDS, mixed, read, says, write_run
@@ -14,10 +13,10 @@ from tests.report.example_runs import ALL_KINDS, mixed, read, says, write_run
 @pytest.mark.parametrize(
     ("good", "verdict"),
     [
-        (2, "too few to say whether the invasion pays here"),
-        (6, "too few to say whether the invasion pays here"),
-        (14, "the invasion pays here"),
-        (0, "the invasion does not pay here"),
+        (2, "there are too few to say whether the invasion helps here"),
+        (6, "there are too few to say whether the invasion helps here"),
+        (14, "the invasion helps here"),
+        (0, "the invasion does not help here"),
     ],
 )
 def test_a_verdict_on_the_invasion_needs_its_interval(tmp_path, good, verdict):
@@ -30,7 +29,7 @@ def test_a_verdict_on_the_invasion_needs_its_interval(tmp_path, good, verdict):
 
     text = says(write_run(tmp_path, pop=14, generations=5, value=value, species=mixed(4, 10)))
     assert f"Of the 14 children and invaders among the best 14, {100 * good / 14:.0f} % [" in text
-    assert f"equally good, it would be 29 %: {verdict}." in text
+    assert f"equally good, 29 % would be expected: {verdict}." in text
 
 
 def test_wilson_is_the_textbooks():
@@ -59,11 +58,14 @@ def test_failed_members_are_not_among_the_best(tmp_path):
 @pytest.mark.parametrize(
     ("predicted", "verdict"),
     [
-        (lambda rng, g, v: v, "it tells the better members of a generation from the worse well"),
-        (lambda rng, g, v: -v, "it puts the worse members of a generation before the better"),
-        (lambda rng, g, v: rng.random(len(v)), "it was not seen to tell the better members"),
+        (lambda rng, g, v: v, "distinguishes the better members of a generation from the worse well"),
+        (lambda rng, g, v: -v, "ranks the worse members of a generation above the better"),
+        (lambda rng, g, v: rng.random(len(v)), "no ability to distinguish the better members"),
         (lambda rng, g, v: np.ones(len(v)), "too few to say"),
-        (lambda rng, g, v: np.where(np.arange(len(v)) < 3, v, np.nan), "3 members of 1 generation were predicted: too"),
+        (
+            lambda rng, g, v: np.where(np.arange(len(v)) < 3, v, np.nan),
+            "3 members of 1 generation have predictions: too",
+        ),
     ],
 )
 def test_the_surrogate_gets_its_verdict(tmp_path, predicted, verdict):
@@ -78,7 +80,7 @@ def test_a_trend_over_the_generations_is_not_taken_for_a_good_order(tmp_path):
     found = ranking.ranking(read(path)[1])
     assert found.overall > 0.95
     assert found.pooled.low < 0 < found.pooled.high
-    assert "it was not seen to tell" in says(path)
+    assert "no ability to distinguish" in says(path)
 
 
 def test_generations_that_contradict_each_other_make_the_interval_wide(tmp_path):
@@ -87,7 +89,7 @@ def test_generations_that_contradict_each_other_make_the_interval_wide(tmp_path)
     assert found.correlations.tolist() == pytest.approx([1, 1, -1, 1, 1, -1])
     assert found.pooled.estimate == pytest.approx(1 / 3)
     assert found.pooled.low < 0
-    assert "in one generation from -1.00 to 1.00): it was not seen to tell" in says(path)
+    assert "from -1.00 to 1.00 in single generations): no ability to distinguish" in says(path)
 
 
 def test_the_interval_of_one_generation_is_bonett_and_wrights(tmp_path):
@@ -123,7 +125,7 @@ def test_the_most_that_noise_allows(tmp_path, noise):
 
 def test_noise_that_was_not_measured_is_not_guessed(tmp_path):
     path = write_run(tmp_path, pop=12, predicted=lambda rng, g, v: v)
-    assert "Each member was trained once: how much of the rest is noise was not measured." in says(path)
+    assert "Each member was trained once, so the effect of noise on this was not measured." in says(path)
 
 
 # --- the hyperparameters ---
@@ -139,7 +141,7 @@ def test_importances_need_members_and_more_than_chance(tmp_path):
     assert found.shares["x"] > 5 * found.by_chance["x"]
     assert found.shares["rate"] < found.by_chance["rate"]
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert "random does: x stands out from chance" in says(path)
+    assert "random tenth does: x exceeds chance" in says(path)
 
 
 def test_chance_is_chance(tmp_path):
@@ -157,4 +159,4 @@ def test_values_that_are_equal_have_no_best_tenth(tmp_path):
 
 def test_of_many_members_the_drawn_are_told(tmp_path):
     path = write_run(tmp_path, pop=300, generations=5, value=lambda rng, g, x: rng.random(300))
-    assert "Drawn are 1,000: the best 500, and an even sample of the others." in says(path)
+    assert "Shown are 1,000: the best 500, and a random sample of the others." in says(path)
