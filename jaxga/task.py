@@ -199,7 +199,7 @@ class RunDefaults:
     is_heavy: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 0)):
+        for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 1)):
             check_count(f"run_defaults: {name}", getattr(self, name), least)
         if self.chunk_size is not None:
             check_count("run_defaults: chunk_size", self.chunk_size, 1)
@@ -223,7 +223,7 @@ def run_defaults(
         population_size: members per generation, at least 1.
         num_generations: at least 1.
         num_replicates: seeds per member, at least 1.
-        num_fresh: seeds under which the winner is trained again at the end, at least 0.
+        num_fresh: seeds under which the winner is trained again at the end, at least 1.
         chunk_size: trainings side by side on one CPU core, at least 1; None for all. Other devices take all.
         is_heavy: whether a generation takes longer than starting one process per core.
 

@@ -13,7 +13,6 @@ from jaxga.report import figures, importance, write_outputs
 from tests.report.example_runs import ALL_KINDS, HOSTILE, MATRIX, mixed, noisy, page, prose, read, says, write_run
 
 
-
 @pytest.mark.parametrize("case", MATRIX)
 def test_every_run_has_its_outputs(tmp_path, case):
     path = write_run(tmp_path, **MATRIX[case])
