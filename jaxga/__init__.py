@@ -13,7 +13,7 @@ from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.runs.stopping import Stop  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
-from jaxga.task import as_task  # noqa: E402
+from jaxga.task import as_task, run_defaults  # noqa: E402
 
 __all__ = [
     "ALGORITHMS",
@@ -46,6 +46,7 @@ __all__ = [
     "optimize",
     "random_search",
     "run",
+    "run_defaults",
     "runtime",
     "single_precision",
 ]

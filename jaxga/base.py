@@ -72,7 +72,8 @@ class Task(Protocol):
     would become program text), its structure is static. ``evaluate`` is pure and of fixed shapes.
     A task may also have ``test(key, setting) -> Evaluation``, called only for the winner, once a
     run is over: the figure on data that the search never saw. Without it the winner is
-    evaluated again under fresh seeds.
+    evaluated again under fresh seeds. And it may have ``data_source: str``, which says in words where its data come
+    from; the plan of a run and its report show it.
     """
 
     @property

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from jaxga.base import Evaluation, Objective, Task
+from jaxga.checks import check_count
 from jaxga.evaluate import named_metrics
 from jaxga.runs.history import metric_columns
 from jaxga.space import Dimension, SearchSpace
@@ -188,6 +189,8 @@ def user_place(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class RunDefaults:
+    """The sizes of a run where the command line gives none; see :func:`run_defaults`."""
+
     population_size: int = 64
     num_generations: int = 20
     num_replicates: int = 1
@@ -195,6 +198,51 @@ class RunDefaults:
     chunk_size: int | None = None
     is_heavy: bool = True
 
+    def __post_init__(self) -> None:
+        for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 1)):
+            check_count(f"run_defaults: {name}", getattr(self, name), least)
+        if self.chunk_size is not None:
+            check_count("run_defaults: chunk_size", self.chunk_size, 1)
+
+
+_T = TypeVar("_T")
+
+
+def run_defaults(
+    *,
+    population_size: int = RunDefaults.population_size,
+    num_generations: int = RunDefaults.num_generations,
+    num_replicates: int = RunDefaults.num_replicates,
+    num_fresh: int = RunDefaults.num_fresh,
+    chunk_size: int | None = RunDefaults.chunk_size,
+    is_heavy: bool = RunDefaults.is_heavy,
+) -> Callable[[_T], _T]:
+    """A decorator for a factory of tasks, or a task: the sizes that ``jaxga run`` takes where it is given none.
+
+    Args:
+        population_size: members per generation, at least 1.
+        num_generations: at least 1.
+        num_replicates: seeds per member, at least 1.
+        num_fresh: seeds under which the winner is trained again at the end, at least 1.
+        chunk_size: trainings side by side on one CPU core, at least 1; None for all. Other devices take all.
+        is_heavy: whether a generation takes longer than starting one process per core.
+
+    Raises ``ValueError`` where a number is below its least value.
+
+    >>> @run_defaults(population_size=10)
+    ... def my_task(*, num_steps: int = 100): ...
+    >>> defaults_of(my_task).population_size
+    10
+    """
+    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, chunk_size, is_heavy)
+
+    def attach(factory: _T) -> _T:
+        object.__setattr__(factory, "run_defaults", defaults)  # a task is frozen
+        return factory
+
+    return attach
+
 
 def defaults_of(factory: Any) -> RunDefaults:
-    return getattr(factory, "defaults", RunDefaults())
+    """What :func:`run_defaults` attached, or the values that it has by default."""
+    return getattr(factory, "run_defaults", RunDefaults())

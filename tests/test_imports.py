@@ -26,6 +26,8 @@ ALLOWED = {
     "checkpoint": {"base", "distribution", "evolution"},
     "saved": {"base", "history", "space"},
 }
+# What tasks may use beside the classes in the package itself.
+PUBLIC = {"base", "checks", "distribution", "run_defaults", "single_precision", "space", "tasks", "text"}
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
 
 
@@ -60,4 +62,4 @@ def test_tasks_import_only_public_names(path):
         top, *rest = name.split(".")
         assert top != "experiments", name
         if top == "jaxga":
-            assert rest[0][0].isupper() or rest[0] in {"base", "distribution", "single_precision", "space"}, name
+            assert rest[0][0].isupper() or rest[0] in PUBLIC, name

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,23 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# Fifteen lines: a network, its training, what is searched.
-OWN = """
-import jax, jax.numpy as jnp, jaxga, optax
-from flax import linen as nn
-
-net, x = nn.Dense(1), jnp.linspace(-1, 1, 32)[:, None]
-
-@jaxga.as_task({"lr": jaxga.LogUniform(1e-3, 1.0)}, objective=jaxga.Objective("loss"))
-def task(key, setting):
-    loss = lambda params: jnp.mean((net.apply(params, x) - 2 * x) ** 2)
-    optimizer, params = optax.sgd(setting["lr"]), net.init(key, x)
-    def step(carry, _):
-        updates, state = optimizer.update(jax.grad(loss)(carry[0]), carry[1])
-        return (optax.apply_updates(carry[0], updates), state), None
-    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=100)
-    return loss(params), {}, params
-"""
+# The README's example: a network of Flax, its training, what is searched.
+OWN = re.search(r"```python\n(# own\.py\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +71,7 @@ def test_a_task_that_ships_runs_from_the_wheel(jaxga, installed):
 
 
 def test_ones_own_model_from_start_to_end(jaxga, tmp_path):
-    (tmp_path / "own.py").write_text(textwrap.dedent(OWN))
-    assert len(OWN.strip().splitlines()) <= 15
+    (tmp_path / "own.py").write_text(OWN)
     arguments = ["run", "--task", "own.py:task", "--pop", "16", "--processes", "1", "--out"]
     killed = jaxga.start(*arguments, "killed", "--generations", "2000")
     history = tmp_path / "killed" / "history.csv"
@@ -125,7 +110,7 @@ def test_ones_own_model_from_start_to_end(jaxga, tmp_path):
 
 
 def test_the_same_in_code(jaxga, tmp_path):
-    (tmp_path / "own.py").write_text(textwrap.dedent(OWN))
+    (tmp_path / "own.py").write_text(OWN)
     code = """
         import os, jax.numpy as jnp, jaxga
         from own import net, task

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = find_factory(options.task)
             defaults = defaults_of(found)
             options = options.with_defaults(defaults)
+            task_arguments = given_arguments(options.task, found, options.set or [], options.task_options)
             is_first, path = not options.process_id, None
             if options.coordinator == "auto" and not options.dry_run:
                 join(options, [*program, *given], defaults.is_heavy)  # it says which process this is
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             use_compilation_cache()
             if not options.dry_run and options.coordinator != "auto":
                 join(options, [*program, *given], defaults.is_heavy)
-            job = _prepare(options, found, [*shown_program("run"), *given])
+            job = _prepare(options, found, task_arguments, [*shown_program("run"), *given])
         except MISTAKES as error:
             return fail(error)
         console = Console(quiet=options.quiet or not is_first, highlight=False, markup=False)
@@ -122,13 +123,12 @@ class Job(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _prepare(options: Options, found: Any, command: list[str]) -> Job:
+def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], command: list[str]) -> Job:
     """Everything up to the first compile, in every process.
 
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
-    arguments = given_arguments(options.task, found, options.set or [], options.task_options)
-    task = make_task(options.task, found, arguments)
+    task = make_task(options.task, found, task_arguments)
     algorithm, warm_start = options.make_algorithm(task.space), None
     if options.resume is not None:
         warm_start = WarmStart.load(options.resume / WARM_START)
@@ -158,7 +158,7 @@ def _prepare(options: Options, found: Any, command: list[str]) -> Job:
         runtime.agree(True)  # no process writes before all have read
     with user_code(f"--task {options.task}"):
         generations = search.generations(start.state)
-    return Job(options, command, arguments, search, warm_start, start, generations, (*notes, *start.warnings))
+    return Job(options, command, task_arguments, search, warm_start, start, generations, (*notes, *start.warnings))
 
 
 def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:

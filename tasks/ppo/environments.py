@@ -16,6 +16,8 @@ from gymnax.environments import spaces
 from gymnax.environments.environment import Environment as GymnaxEnvironment
 from jax import Array
 
+from jaxga.text import check_choice
+
 NAMES = (
     "CartPole-v1",
     "Acrobot-v1",
@@ -112,8 +114,7 @@ def adapt(env: GymnaxEnvironment, params: Any, *, normalize: bool = False) -> En
 @lru_cache
 def make(name: str) -> Environment:
     """The environment of that name; the same object at every call, so that equal tasks compile once."""
-    if name not in NAMES:
-        raise ValueError(f"ppo: env must be one of {', '.join(NAMES)}, got {name!r}")
+    check_choice("ppo: env", name, NAMES)
     env, params = gymnax.make(name)
     return adapt(env, params, normalize=name in _NORMALIZED)
 

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxga import Evaluation, Objective, SearchSpace, single_precision
+from jaxga import Evaluation, Objective, SearchSpace, run_defaults, single_precision
+from jaxga.checks import check_count
 from jaxga.tasks.ppo import distributions, environments, networks
 from jaxga.tasks.ppo.environments import Environment
 from jaxga.tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
 from jaxga.tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start, values
 from jaxga.tasks.ppo.update import Adam, Batch, loss, shuffle, update
+from jaxga.text import check_choice
+
+Search = Literal["default", "full"]
+Metric = Literal["return", "area"]
 
 _STATIC = (
     "space", "objective", "environment", "fixed", "num_steps", "num_envs", "rollout_length", "num_epochs",
@@ -46,7 +51,7 @@ class PPO:
     rollout_length: int
     num_epochs: int
     num_minibatches: int
-    metric: Literal["final return", "area"]
+    metric: Metric
     anneal: bool
     hidden_size: int
     num_episodes: int
@@ -184,16 +189,26 @@ class PPO:
         return jax.tree.unflatten(tree, leaves)
 
 
+_sizes = run_defaults(population_size=8, num_generations=10, num_replicates=3, num_fresh=32, chunk_size=8)
+
+
+@_sizes
+def cartpole(*, search: Search = "default", num_steps: int = 100_000, metric: Metric = "return") -> PPO:
+    """:func:`ppo` on CartPole-v1."""
+    return ppo("CartPole-v1", search=search, num_steps=num_steps, metric=metric)
+
+
+@_sizes
 def ppo(
     env: str | Environment = "CartPole-v1",
     *,
-    search: Literal["default", "full"] = "default",
+    search: Search = "default",
     num_steps: int = 100_000,
     num_envs: int = 4,
     rollout_length: int = 128,
     num_epochs: int = 4,
     num_minibatches: int = 4,
-    metric: Literal["final return", "area"] = "final return",
+    metric: Metric = "return",
     hyperparameters: Mapping[str, Any] | None = None,
     anneal: bool = True,
     hidden_size: int = 64,
@@ -211,7 +226,8 @@ def ppo(
         rollout_length: steps of each environment between two updates.
         num_epochs: passes over a rollout in one update.
         num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
-        metric: the objective: the mean return of greedy episodes after training, or the mean of the learning curve.
+        metric: the objective: ``"return"``, the mean return of greedy episodes after training, or ``"area"``, the mean
+            of the learning curve.
         hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`; they go before those
             that are known to suit the environment (CartPole, and Pendulum with 10 epochs and 200,000 steps).
         anneal: whether the learning rate falls linearly to 0.
@@ -225,11 +241,9 @@ def ppo(
 
     Source: Schulman, Wolski, Dhariwal, Radford and Klimov, "Proximal Policy Optimization Algorithms", 2017.
     """
-    environment = environments.make(env) if isinstance(env, str) else env
-    if search not in SPACES:
-        raise ValueError(f"ppo: search must be one of {', '.join(SPACES)}, got {search!r}")
-    if metric not in ("final return", "area"):
-        raise ValueError(f"ppo: metric must be one of final return, area, got {metric!r}")
+    environment = env if isinstance(env, Environment) else environments.make(env)
+    check_choice("ppo: search", search, get_args(Search))
+    check_choice("ppo: metric", metric, get_args(Metric))
     sizes = {
         "num_steps": num_steps,
         "num_envs": num_envs,
@@ -240,8 +254,7 @@ def ppo(
         "num_episodes": num_episodes,
     }
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"ppo: {name} must be a whole number of at least 1, got {size!r}")
+        check_count(f"ppo: {name}", size, 1)
     batch_size = num_envs * rollout_length
     if num_steps < batch_size:
         raise ValueError(f"ppo: num_steps must be at least num_envs * rollout_length = {batch_size}, got {num_steps}")
@@ -265,7 +278,7 @@ def ppo(
         raise ValueError(f"ppo: hyperparameters must be among {', '.join(allowed)}, got {', '.join(sorted(unknown))}")
     return PPO(
         space=SPACES[search],
-        objective=Objective("mean return" if metric == "final return" else "mean training return", "max"),
+        objective=Objective("mean return" if metric == "return" else "mean training return", "max"),
         environment=environment,
         fixed=Hyperparameters(**{**PRESETS.get(environment.name, {}), **(hyperparameters or {})}),
         **sizes,

@@ -1,6 +1,7 @@
 """The MNIST network: against numpy, against a truly narrower network, and on the real images."""
 
 import dataclasses
+import struct
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,12 @@ from jaxga.tasks.data import ImageData, load_images
 from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
 
 PIXELS = 16
+FILES = {
+    "train-images-idx3-ubyte": (24, 28, 28),
+    "train-labels-idx1-ubyte": (24,),
+    "t10k-images-idx3-ubyte": (6, 28, 28),
+    "t10k-labels-idx1-ubyte": (6,),
+}
 NEUTRAL = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
 
 
@@ -163,7 +170,7 @@ def test_learns_and_shows_it():
 
 
 def test_fewer_steps_than_points():
-    _, metrics = evaluate(small(num_steps=3), jax.random.key(0), setting(learning_rate=0.1, momentum=0.5))
+    _, metrics, _ = evaluate(small(num_steps=3), jax.random.key(0), setting(learning_rate=0.1, momentum=0.5))
     assert metrics["training_loss_curve"].shape == (3,)
     assert np.isfinite(metrics["training_loss_curve"]).all()
 
@@ -212,6 +219,20 @@ def test_images_are_arguments_of_the_program():
     assert sum(np.size(constant) for constant in program.consts) < 1000
 
 
+def test_images_by_name_are_those_of_the_folder(tmp_path, monkeypatch):
+    for name, shape in FILES.items():
+        values = np.arange(np.prod(shape), dtype=np.int64).reshape(shape) % 10
+        header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+        (tmp_path / name).write_bytes(header + values.astype(np.uint8).tobytes())
+    task = mnist("mnist", data_dir=tmp_path)
+    assert task.train_split.images.shape == (20, 784)
+    assert task.data_source == f"mnist: the IDX files in {tmp_path}"
+    with pytest.raises(ValueError, match="mnist: data_dir is for a dataset that is given by name"):
+        mnist(prototypes(), data_dir=tmp_path)
+    monkeypatch.setenv("JAXGA_DATA_DIR", str(tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, mnist(), task)
+
+
 def test_search_spaces():
     assert small().space.names == ("learning_rate", "momentum")
     full = small(search="full").space
@@ -229,7 +250,7 @@ def test_arguments_are_checked(argument):
     [(name, value)] = argument.items()
     with pytest.raises(ValueError, match=rf"mnist: {name} must be .*, got '?{value}'?"):
         small(**argument)
-    with pytest.raises(ValueError, match="hidden_size must be at least 9"):
+    with pytest.raises(ValueError, match="hidden_size must be a whole number of at least 9"):
         small(search="full", hidden_size=8)
 
 
