@@ -437,7 +437,7 @@ def test_load_of_no_run(tmp_path):
 
 def test_the_report_is_one_file_without_the_network(whole):
     text = (whole / "report.html").read_text()
-    for heading in ("Progress", "The winner", "Where children came from", "Each hyperparameter", "Time"):
+    for heading in ("Progress", "The winner", "Where members came from", "Each hyperparameter", "Time"):
         assert f"<h2>{heading}</h2>" in text
     without_library = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
     assert not re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", without_library)
