@@ -225,7 +225,8 @@ def run_defaults(
         num_replicates: seeds per member, at least 1.
         num_fresh: seeds under which the winner is trained again at the end, at least 1.
         chunk_size: trainings side by side on one CPU core, at least 1; None for all. Other devices take all.
-        is_heavy: whether a generation takes longer than starting one process per core.
+        is_heavy: of a registered task, whether a generation takes longer than starting one process per core. Any other
+            task is taken to be heavy, because the processes start before it is imported.
 
     Raises ``ValueError`` where a number is below its least value.
 

@@ -24,7 +24,7 @@ from jaxga.cli.options import Options
 from jaxga.cli.plan import print_plan
 from jaxga.cli.resume import program_words, resume_command, resumed_options, shown_program
 from jaxga.cli.start import join, process_seconds, use_compilation_cache
-from jaxga.cli.task_factories import find_factory, given_arguments, make_task, short_name, user_code
+from jaxga.cli.task_factories import find_factory, given_arguments, make_task, registered, short_name, user_code
 from jaxga.loop import AllMembersFailed, Generation, as_key
 from jaxga.report.outputs import preload, write_outputs
 from jaxga.runs.config import WARM_START, check_identity, identity, new_config, resumed_config
@@ -50,24 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = _parse(given)
             if options is None:  # --help has printed
                 return 0
-            found = find_factory(options.task)
-            defaults = defaults_of(found)
-            options = options.with_defaults(defaults)
-            task_arguments = given_arguments(options.task, found, options.set or [], options.task_options)
-            is_first, path = not options.process_id, None
+            is_first, path, words = not options.process_id, None, [*program, *given]
+            # A registered task says whether it is worth several processes. The user's own module may compute with JAX
+            # when it is imported, which the processes have to be joined before.
+            is_registered = options.task in registered()
+            is_heavy = not is_registered or defaults_of(find_factory(options.task)).is_heavy
             if options.coordinator == "auto" and not options.dry_run:
-                join(options, [*program, *given], defaults.is_heavy)  # it says which process this is
+                join(options, words, is_heavy)  # it says which process this is
                 is_first = jax.process_index() == 0
             if is_first and not options.dry_run:
                 path = stack.enter_context(RunFolder(_folder(options), is_new=options.resume is None))
             use_compilation_cache()
             if not options.dry_run and options.coordinator != "auto":
-                join(options, [*program, *given], defaults.is_heavy)
+                join(options, words, is_heavy)
+            found = find_factory(options.task)
+            options = options.with_defaults(defaults_of(found))
+            task_arguments = given_arguments(options.task, found, options.set or [], options.task_options)
             job = _prepare(options, found, task_arguments, [*shown_program("run"), *given])
         except MISTAKES as error:
             return fail(error)
         console = Console(quiet=options.quiet or not is_first, highlight=False, markup=False)
-        print_plan(console, job.options, job.search, job.warm_start, job.start, defaults.is_heavy)
+        print_plan(console, job.options, job.search, job.warm_start, job.start, is_heavy)
         for note in job.notes:
             screen.say(console, note, head="note", style="yellow")
         if options.dry_run:

@@ -15,6 +15,7 @@ from jaxga.report.findings import Interval, Invasion, invasion, is_noisy, winner
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
 from jaxga.report.ranking import Ranking, ranking
 from jaxga.report.summary import title
+from jaxga.runs.config import LENGTH
 from jaxga.runs.draft import draft
 from jaxga.runs.history import History
 from jaxga.runs.saved import SavedRun
@@ -22,8 +23,6 @@ from jaxga.text import show
 
 _MAX_PAIRS = 4
 _MAX_AXES = 8
-# The options that are not in a run's identity and still say how long it was to be.
-_LENGTH = ("generations", "target", "patience", "max_seconds", "max_evaluations")
 
 Section = tuple[str, str, list[go.Figure]]
 
@@ -79,10 +78,9 @@ def _seeds(num: int) -> str:
 def _summary(run: SavedRun, history: History) -> str:
     cells = "".join(_tile(*tile) for tile in _tiles(run, history))
     config, result = run.config, run.result
-    data = config.get("data") or {}
     # Details in brackets, such as why a download failed, are in the last section.
-    source = data.get("source", "").split(" (")[0]
-    about = [f"{data['name']}: {source}."] if source else []
+    source = (config.get("data") or {}).get("source", "").split(" (")[0]
+    about = [f"{source}."] if source else []
     about += [f"Seed {config['options'].get('seed')}, {_devices(config)}. Run {config['run']}, {config['created']}."]
     about += [f"Ended early: {result['reason']}."] if result.get("reason") else []
     about += ["Interrupted by Ctrl-C."] if result.get("status") == "interrupted" else []
@@ -291,9 +289,9 @@ def _importance(names: list[str], found: Importances) -> str:
     elif above:
         told = f"{', '.join(name.replace('_', ' ') for name in above)} exceed{'s' * (len(above) == 1)}"
     return (
-        "How much the best tenth of the members differs from all members in each hyperparameter (PED-ANOVA), and how "
-        f"much a random tenth does: {told} chance. A hyperparameter may matter and still not show here, where the "
-        "search fixed it early for all its members."
+        "Bars show how much the best tenth of the members differs from all members in each hyperparameter (PED-ANOVA), "
+        f"marks how much random tenths do: {told} chance. A hyperparameter may matter and still not show here, where "
+        "the search fixed it early for all its members."
     )
 
 
@@ -352,7 +350,7 @@ def _command(words: list[str] | None) -> str:
 
 def _options(config: dict[str, Any]) -> dict[str, Any]:
     """The options given that say what was searched and how long, and the task's arguments."""
-    options = {k: v for k, v in config["options"].items() if k in config["identity"] or k in _LENGTH}
+    options = {k: v for k, v in config["options"].items() if k in config["identity"] or k in LENGTH}
     options |= config.get("task_arguments") or {}
     return {name.replace("_", " "): value for name, value in options.items() if value is not None}
 

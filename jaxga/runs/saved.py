@@ -96,7 +96,7 @@ class SavedRun:
             raise ValueError(f"{self.path} has no recorded generation")
 
     def read_history(self, max_rows: int | None = None, on_block: Callable[[Columns], None] | None = None) -> History:
-        """The history in one pass over its file.
+        """The history in one pass over its file; without the column ``run``, which is ``config["run"]`` in all rows.
 
         Args:
             max_rows: about how many rows to keep, None for all. Of more, every k-th generation is kept, each that has
@@ -114,7 +114,7 @@ class SavedRun:
             kept = np.ones(len(block["generation"]), bool)
             if stride > 1:
                 kept, least = self._kept(block, stride, least)
-            history.extend({name: column[kept] for name, column in block.items()}, estimates)
+            history.extend({name: column[kept] for name, column in block.items() if name != "run"}, estimates)
             history.num_omitted += int((~kept).sum())
         return history
 

@@ -120,14 +120,14 @@ def _genome(space: SearchSpace, row: Mapping[str, Any]) -> np.ndarray:
 
 
 def _typed(name: str, dimension: Dimension, value: Any) -> Any:
-    """A value of a source as the dimension's own type; text as in a CSV cell."""
+    """A value of a source in the type and precision of the history, so that all sources give the same genomes."""
     try:
         if isinstance(value, str):
-            return dimension.from_text(value)
+            value = dimension.from_text(value)
         dimension.encode(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return value
+    return np.array([value], dimension.dtype)[0]
 
 
 def _number(value: Any) -> float:

@@ -129,7 +129,7 @@ def test_arguments_are_typed_by_the_signature(file):
         ("mine.py:shaped", ["--env", "CartPole-v1"], "--env does not apply to --task mine.py:shaped"),
         ("mine.py:hill", ["--set", "scale=1"], "takes no arguments"),
         ("guess", ["--search", "full"], "--search does not apply to --task guess"),
-        ("guess", ["--set", "num_numbers=0"], "num_numbers must be at least 1, got 0"),
+        ("guess", ["--set", "num_numbers=0"], "num_numbers must be a whole number of at least 1, got 0"),
     ],
 )
 def test_a_mistake_is_one_line(file, task, arguments, message, capfd):

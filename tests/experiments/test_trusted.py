@@ -411,13 +411,13 @@ def test_csv_parquet_and_load_say_the_same(whole):
     table = pq.read_table(whole / "history.parquet").to_pydict()
     loaded = jaxga.load(whole)
     columns = loaded.history.columns
-    assert set(table) == {*columns, "seconds"}
+    assert set(table) == {"run", *columns, "seconds"}
     with open(whole / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == [*columns]
+    assert [*rows[0]] == ["run", *columns]
     for name in columns:
         got, expected = table[name], columns[name].tolist()
-        assert got == (expected if name in ("run", "species") else pytest.approx(expected, nan_ok=True))
+        assert got == (expected if name == "species" else pytest.approx(expected, nan_ok=True))
     assert [float(row["value"]) for row in rows] == pytest.approx(table["value"], rel=1e-6)
     assert set(table["run"]) == {json.loads((whole / "config.json").read_text())["run"]}
     seconds = {event["generation"]: event["seconds"] for event in events(whole)}
@@ -437,7 +437,7 @@ def test_load_of_no_run(tmp_path):
 
 def test_the_report_is_one_file_without_the_network(whole):
     text = (whole / "report.html").read_text()
-    for heading in ("Progress", "The winner", "Where children came from", "Each hyperparameter", "Time"):
+    for heading in ("Progress", "The winner", "Where members came from", "Each hyperparameter", "Time"):
         assert f"<h2>{heading}</h2>" in text
     without_library = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
     assert not re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", without_library)

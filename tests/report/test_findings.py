@@ -141,7 +141,7 @@ def test_importances_need_members_and_more_than_chance(tmp_path):
     assert found.shares["x"] > 5 * found.by_chance["x"]
     assert found.shares["rate"] < found.by_chance["rate"]
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert "random tenth does: x exceeds chance" in says(path)
+    assert "random tenths do: x exceeds chance" in says(path)
 
 
 def test_chance_is_chance(tmp_path):

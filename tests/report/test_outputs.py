@@ -1,11 +1,14 @@
 """Each output of a run is written completely or not at all."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from jaxga.cli.report import main
 from jaxga.report import write_outputs
+from jaxga.runs import saved
 from jaxga.runs.draft import draft
 from tests.report.example_runs import write_run
 
@@ -52,3 +55,31 @@ def test_what_fails_halfway_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
         write()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file.txt", "from before")]
+
+
+def test_the_history_is_parsed_once(finished, tmp_path, monkeypatch):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    parsed = []
+    read_csv = saved.read_csv
+    monkeypatch.setattr(saved, "read_csv", lambda *about: parsed.append(about) or read_csv(*about))
+    write_outputs(folder)
+    assert len(parsed) == 1
+
+
+def test_preload_imports_the_large_packages_and_pandas_is_not_needed(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    code = f"""
+import pathlib, sys
+from jaxga.report import preload, write_outputs
+
+def packages():
+    return {{name.split(".")[0] for name in sys.modules}}
+
+preload()
+before = packages()
+write_outputs(pathlib.Path({str(folder)!r}))
+assert {{"matplotlib", "plotly", "pyarrow"}} <= before
+assert "pandas" not in packages()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
