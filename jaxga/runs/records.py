@@ -50,7 +50,8 @@ def constants(task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in dataclasses.fields(task) if dataclasses.is_dataclass(task) else ():
         value = getattr(task, field.name)
-        if field.name in task.space.names:  # as mnist's hidden_size: the maximum of the search
+        # A field may be the maximum of a hyperparameter, as mnist's hidden_size. The data have an entry of their own.
+        if field.name in (*task.space.names, "data_source"):
             continue
         if isinstance(value, int | float | str):
             found[field.name] = value
