@@ -56,7 +56,9 @@ def test_the_library_imports_inwards_only(path):
             assert rest[0] in ALLOWED[part], f"{part} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tasks").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "jaxga" / "tasks").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_tasks_import_only_public_names(path):
     for name in imports(path):
         top, *rest = name.split(".")

@@ -1,5 +1,6 @@
 """From an empty folder, with only the wheel: a user's own Flax model is run, killed, resumed, reported and loaded."""
 
+import importlib.metadata
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,34 @@ def test_the_wheel_has_the_tasks_and_no_name_of_others(installed):
     assert not (installed / "experiments").exists()
 
 
+def test_the_wheel_from_the_sdist_is_the_same(installed, tmp_path):
+    """What a checkout builds, where jaxga/tasks is a link, and what an unpacked sdist builds, where it is a folder."""
+
+    def build(target, source):
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", tmp_path], cwd=source, check=True
+        )
+
+    def contents(wheel):
+        with zipfile.ZipFile(wheel) as archive:
+            return {file.filename: file.CRC for file in archive.infolist()}
+
+    build("sdist", ROOT)
+    [sdist] = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tmp_path / "unpacked")
+    [source] = (tmp_path / "unpacked").iterdir()
+    assert not (source / "tasks").exists()
+    build("wheel", source)
+    [from_sdist], [from_checkout] = tmp_path.glob("*.whl"), (installed.parent / "dist").glob("*.whl")
+    assert contents(from_sdist) == contents(from_checkout)
+
+
+def test_the_wheel_registers_the_tasks(installed):
+    [distribution] = importlib.metadata.distributions(path=[str(installed)])
+    names = {entry.name for entry in distribution.entry_points if entry.group == "jaxga.tasks"}
+    assert names == {"cartpole", "guess", "mnist", "ppo"}
+
+
 def test_a_task_that_ships_runs_from_the_wheel(jaxga, installed):
     out = jaxga("run", "--task", "guess", "--pop", "8", "--generations", "2", "--out", "run", "--no-report")
     assert "Winner" in out
@@ -82,7 +112,7 @@ def test_ones_own_model_from_start_to_end(jaxga, tmp_path):
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    done = max(int(path.stem) for path in (tmp_path / "killed" / "checkpoints").glob("*.npz"))
+    done = max(int(path.stem) for path in (tmp_path / "killed" / "checkpoints").glob("[0-9]*.npz"))
     total = str(done + 2)
 
     # A kill leaves the length of the run as it was asked for: go on with fewer by a limit of evaluations.

@@ -93,7 +93,7 @@ def normalize_advantages(advantage: Array, num_accumulated: Array | int) -> Arra
     A group is one minibatch of the setting: mean and variance are taken over the whole minibatch.
     """
     group = jnp.arange(advantage.shape[1]) // num_accumulated
-    share = (group[:, None] == group) / num_accumulated
+    share = (group[:, None] == group[None]) / num_accumulated
     centred = advantage - (advantage.mean(-1) @ share)[..., None]
     variance = (centred**2).mean(-1) @ share
     return centred / (jnp.sqrt(variance) + 1e-8)[..., None]
@@ -107,7 +107,7 @@ def shuffle(key: Array, batch: Batch, num_epochs: int, num_parts: int) -> Batch:
     # The high bits are random, the low bits are the number of the row. To sort one such array is several times cheaper
     # than to sort the rows by random numbers, and no two entries are equal.
     low_bits = jnp.uint32(2 ** (size - 1).bit_length() - 1)
-    tickets = (jax.random.bits(key, (num_epochs, size)) & ~low_bits) | jnp.arange(size, dtype=jnp.uint32)
+    tickets = (jax.random.bits(key, (num_epochs, size)) & ~low_bits) | jnp.arange(size, dtype=jnp.uint32)[None]
     order = jnp.sort(tickets, axis=-1, stable=False) & low_bits
     rows = rows.at[order].get(mode="promise_in_bounds", unique_indices=True)
     ends = [sum(column.shape[1] for column in columns[: i + 1]) for i in range(len(columns) - 1)]

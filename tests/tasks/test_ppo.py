@@ -143,16 +143,6 @@ def test_the_contract(small):
     assert evaluate._cache_size() == 1
 
 
-def test_x64_changes_nothing(small):
-    task = ppo("CartPole-v1", **SMALL)
-    one, key = jax.tree.map(lambda leaf: leaf[0], settings(1e-3)), jax.random.key(0)
-    with jax.enable_x64(True):
-        wide = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
-    plain = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
-    assert {str(leaf.dtype) for leaf in jax.tree.leaves(wide)} <= {"float32", "int32"}
-    np.testing.assert_allclose(wide.metrics["curve"], plain.metrics["curve"], rtol=1e-4)
-
-
 def test_a_nan_setting_fails_alone(small):
     _, evaluate = small
     keys = jax.random.split(jax.random.key(0), 2)
@@ -212,6 +202,17 @@ def test_the_model_acts_as_it_was_scored(env):
     keys_step = jax.random.split(key_step, (task.environment.max_steps, 3))
     returns = [episode(start, keys_step[:, i]) for i, start in enumerate(jax.random.split(key_reset, 3))]
     np.testing.assert_allclose(np.mean(returns), evaluation.metrics["mean return"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("search", ["default", "full"])
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "Breakout-MinAtar"])
+def test_no_rank_is_promoted_in_silence(env, search):
+    task = ppo(env, search=search, num_steps=1024, num_episodes=2)
+    setting = task.space.decode(jnp.full(task.space.size, 0.5))
+    with jax.numpy_rank_promotion("raise"):
+        evaluation = jax.eval_shape(task.evaluate, jax.random.key(0), setting)
+        jax.eval_shape(task.act, evaluation.model, jnp.zeros(task.environment.observation_shape))
+    assert evaluation.value.shape == ()
 
 
 @pytest.mark.parametrize("env", ["Pendulum-v1", "Breakout-MinAtar"])
