@@ -57,7 +57,7 @@ def test_all_kinds_of_columns_are_read_back(tmp_path):
     file = records.HistoryFile(log, "r", space, objective, 2)
     written = []
     for g in range(5):
-        genomes = np.asarray(space.snap(jnp.asarray(rng.random((4, 4)), jnp.float32)))
+        genomes = np.asarray(space.snap(jnp.asarray(rng.random((4, space.size)), jnp.float32)))
         loss = np.array([1.5, np.inf, -2.25, 1 / 3], np.float32)
         info = Info(np.array([0, 1, 2, 3]), np.full((4, 2), -1), np.full(4, np.nan, np.float32), genomes[0], -2.25)
         metrics = {"curve": rng.random((4, 3)).astype(np.float32), "m": loss}
