@@ -4,10 +4,11 @@ from jaxga import runtime
 
 runtime.configure()  # before JAX starts its CPU client
 
-from jaxga.algorithms import ALGORITHMS, classic_ga, ga, invasive_ga, random_search  # noqa: E402
-from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Species, Surrogate, Task  # noqa: E402
+from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
+from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
 from jaxga.loop import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
+from jaxga.registry import ALGORITHMS  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 
@@ -24,6 +25,7 @@ __all__ = [
     "LogUniform",
     "Objective",
     "Offspring",
+    "Operator",
     "Result",
     "SavedRun",
     "SearchSpace",
@@ -31,7 +33,6 @@ __all__ = [
     "Surrogate",
     "Task",
     "Uniform",
-    "classic_ga",
     "ga",
     "invasive_ga",
     "load",

@@ -15,11 +15,12 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga import evolution
-from jaxga.algorithms import ALGORITHMS, invasive_ga
+from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Evaluation, Objective, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
+from jaxga.registry import ALGORITHMS
 from jaxga.runs.history import History
 from jaxga.runtime import compiler_options, replicate
 from jaxga.space import Dimension, SearchSpace

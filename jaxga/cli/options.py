@@ -13,17 +13,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from typer import Option
 
 from jaxga import runtime
-from jaxga.algorithms import ALGORITHMS
-from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.catalogue import OPTIONS, TASKS, Entry
 from jaxga.distribution import install_hint
 from jaxga.loop import MAX_SEED
+from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.stopping import Rules
 from jaxga.runs.tracking import TRACKERS
 from jaxga.space import SearchSpace
-from jaxga.surrogates import SURROGATES
 from jaxga.text import check_choice, shorten
 
 _SEARCH, _TRAINING, _RUN, _STOP = "Search", "Training", "Run", "Stop early"
@@ -84,19 +82,19 @@ class Options:
     ] = None
     selection: Annotated[
         str | None,
-        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(SELECTIONS)}."),
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(SELECTIONS)}."),
     ] = None
     crossover: Annotated[
         str | None,
-        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(CROSSOVERS)}."),
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(CROSSOVERS)}."),
     ] = None
     mutation: Annotated[
         str | None,
-        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(MUTATIONS)}."),
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(MUTATIONS)}."),
     ] = None
     survival: Annotated[
         str | None,
-        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"classic_ga: {', '.join(SURVIVALS)}."),
+        Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(SURVIVALS)}."),
     ] = None
     search: Annotated[
         Literal["default", "full"],
