@@ -6,11 +6,15 @@ runtime.configure()  # before JAX starts its CPU client
 
 from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
-from jaxga.loop import AllMembersFailed, Generation, Result, maximize, minimize, optimize, run  # noqa: E402
+from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
+from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
 from jaxga.registry import ALGORITHMS  # noqa: E402
+from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
+from jaxga.runs.stopping import Stop  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
+from jaxga.task import as_task, run_defaults  # noqa: E402
 
 __all__ = [
     "ALGORITHMS",
@@ -30,9 +34,11 @@ __all__ = [
     "SavedRun",
     "SearchSpace",
     "Species",
+    "Stop",
     "Surrogate",
     "Task",
     "Uniform",
+    "as_task",
     "ga",
     "invasive_ga",
     "load",
@@ -41,6 +47,7 @@ __all__ = [
     "optimize",
     "random_search",
     "run",
+    "run_defaults",
     "runtime",
     "single_precision",
 ]

@@ -55,10 +55,13 @@ class Evaluation(NamedTuple):
         value: f32[], the objective in its own sign; a non-finite value is a failed member.
         metrics: further figures by name, of fixed shapes: numbers f32[] or curves f32[T], e.g.
             ``{"accuracy": f32[], "curve": f32[T]}``. The names of nested dicts are joined by ``/``.
+        model: what was trained, a pytree of arrays, or None. It is returned for the winner's fresh seeds only; the
+            program that trains a population does not compute or hold it.
     """
 
     value: Array
     metrics: dict[str, Array]
+    model: PyTree = None
 
 
 @runtime_checkable
@@ -69,7 +72,8 @@ class Task(Protocol):
     would become program text), its structure is static. ``evaluate`` is pure and of fixed shapes.
     A task may also have ``test(key, setting) -> Evaluation``, called only for the winner, once a
     run is over: the figure on data that the search never saw. Without it the winner is
-    evaluated again under fresh seeds.
+    evaluated again under fresh seeds. And it may have ``data_source: str``, which says in words where its data come
+    from; the plan of a run and its report show it.
     """
 
     @property

@@ -57,7 +57,7 @@ def evaluate(
     member, replicate = job // num_replicates, job % num_replicates
     keys = jax.vmap(lambda m, r: jax.random.fold_in(jax.random.fold_in(key, m), r))(member, replicate)
     evaluation = train_members(type(task).evaluate, task, keys, genomes[member], chunk_size=chunk_size, mesh=mesh)
-    value, metrics = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
+    value, metrics, _ = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
     loss = task.objective.sign * value.mean(axis=1)
     failed = ~jnp.isfinite(loss)
     loss_var = value.var(axis=1, ddof=1) / num_replicates if num_replicates > 1 else jnp.zeros_like(loss)
@@ -91,6 +91,7 @@ def train_members(
     *,
     chunk_size: int | None = None,
     mesh: Mesh | None = None,
+    keep_model: bool = False,
 ) -> Evaluation:
     """Call ``method(task, key, setting)`` for N pairs of a key and a genome.
 
@@ -102,9 +103,10 @@ def train_members(
         chunk_size: how many trainings run side by side on a device, None for all at once. A chunk
             bounds memory, and on a CPU keeps what is trained in cache.
         mesh: devices to share the trainings among, over its axis ``"pop"``; None for one device.
+        keep_model: whether the N trained models are returned too.
 
     Returns:
-        An :class:`Evaluation` with a first axis of length N throughout.
+        An :class:`Evaluation` with a first axis of length N throughout; its ``model`` is None without ``keep_model``.
     """
     num_jobs = genomes.shape[0]
     num_devices = 1 if mesh is None else mesh.shape["pop"]
@@ -115,8 +117,10 @@ def train_members(
     padding = jnp.arange(num_padded) % num_jobs
 
     def one(task: Task, key: Array, genome: Array) -> Evaluation:
-        value, metrics = method(task, key, task.space.decode(genome))
-        return Evaluation(jnp.asarray(value, jnp.float32), jax.tree.map(jnp.asarray, named_metrics(metrics)))
+        value, metrics, model = Evaluation(*method(task, key, task.space.decode(genome)))
+        # Dropped here, before the population axis is added: XLA then allocates no memory for N models.
+        kept = (named_metrics(metrics), model if keep_model else None)
+        return Evaluation(jnp.asarray(value, jnp.float32), *jax.tree.map(jnp.asarray, kept))
 
     def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
         if chunk == genomes.shape[0]:

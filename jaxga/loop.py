@@ -1,10 +1,8 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
-import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,16 +13,12 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga import evolution
-from jaxga.algorithms import invasive_ga
-from jaxga.base import Algorithm, Evaluation, Objective, Task
+from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
-from jaxga.registry import ALGORITHMS
-from jaxga.runs.history import History
 from jaxga.runtime import compiler_options, replicate
-from jaxga.space import Dimension, SearchSpace
-from jaxga.task import FunctionTask, check_attributes, check_task
+from jaxga.task import check_task
 
 MAX_SEED = 2**32 - 1
 
@@ -204,50 +198,6 @@ def as_key(key: Any) -> Array:
     raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a search found.
-
-    Attributes:
-        best: the setting believed best, in its own units.
-        best_value: its value in the objective's own sign, as the search saw it (optimistic for a
-            noisy objective: it was chosen for being good).
-        fresh_values: f32[N], its values under N seeds that the search did not use.
-        history: every member evaluated.
-        state: the run's last state, to go on from.
-    """
-
-    best: dict[str, Any]
-    best_value: float
-    fresh_values: np.ndarray
-    history: History
-    state: State
-
-    @property
-    def fresh_value(self) -> float:
-        """The mean of ``fresh_values``: what the best setting is worth."""
-        return float(np.mean(self.fresh_values, dtype=np.float64)) if self.fresh_values.size else float("nan")
-
-    @property
-    def population(self) -> list[dict[str, Any]]:
-        """The final population: the P best members of all generations, best first, as rows of the history."""
-        rows = list(self.history.rows())
-        size = sum(row["generation"] == rows[-1]["generation"] for row in rows)
-        loss = self.history.objective.sign * self.history.columns["value"]  # a failed member's NaN sorts last
-        return [rows[i] for i in np.argsort(loss, kind="stable")[:size]]
-
-    def __repr__(self) -> str:
-        setting = ", ".join(f"{name}={_show(value)}" for name, value in self.best.items())
-        return (
-            f"Result({self.history.objective.name} {_show(self.best_value)} at {setting}; "
-            f"fresh {_show(self.fresh_value)}; {len(self.history)} evaluations)"
-        )
-
-
-def _show(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def evaluate_fresh(
     task: Task,
     genome: np.ndarray,
@@ -262,194 +212,17 @@ def evaluate_fresh(
     Uses the task's ``test`` where it has one: on data that the search never saw.
 
     Returns:
-        An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout.
+        An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
     method = getattr(type(task), "test", type(task).evaluate)
 
     def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
         keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
         genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh)
+        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
 
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
     with _memory_named():
         return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
-
-
-AlgorithmLike = str | Algorithm | Callable[..., Algorithm]
-_POPULATION_SIZE = 64
-
-
-def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
-    """The algorithm given, or the one that a name or a factory makes."""
-    if isinstance(algorithm, Algorithm):
-        if population_size not in (None, algorithm.population_size):
-            raise ValueError(
-                f"population_size must be the given Algorithm's own {algorithm.population_size} or left out, "
-                f"got {population_size!r}"
-            )
-        return algorithm
-    factory: Any = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else algorithm
-    if not callable(factory):
-        raise ValueError(f"algorithm must be one of {list(ALGORITHMS)}, an Algorithm or its factory, got {algorithm!r}")
-    made = factory(space, population_size=_POPULATION_SIZE if population_size is None else population_size)
-    if not isinstance(made, Algorithm):
-        raise ValueError(f"algorithm: a factory must return an Algorithm, got {made!r}")
-    return made
-
-
-def _takes_two(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not tell
-        pass
-    return True
-
-
-def _function_task(fitness: Any, space: Any, direction: str) -> FunctionTask:
-    if not callable(fitness) or not _takes_two(fitness):
-        raise ValueError(f"fitness must be a function of (key, setting), got {fitness!r}; the space comes second")
-    if not isinstance(space, SearchSpace | Mapping):
-        raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")
-    return FunctionTask(
-        fitness, space if isinstance(space, SearchSpace) else SearchSpace(space), Objective("value", direction)
-    )
-
-
-def optimize(
-    task: Task,
-    *,
-    population_size: int | None = None,
-    num_generations: int = 20,
-    key: Array | int = 0,
-    algorithm: AlgorithmLike = invasive_ga,
-    num_replicates: int = 1,
-    num_fresh: int = 8,
-    chunk_size: int | None = None,
-    mesh: Mesh | None = None,
-    generations_per_dispatch: int = 1,
-) -> Result:
-    """Search a task's space in its objective's own direction; arguments as in :func:`minimize`."""
-    check_attributes(task)
-    check_count("num_fresh", num_fresh, 0)
-    method = _make_algorithm(algorithm, task.space, population_size)
-    history = History(task.space, task.objective, num_replicates)
-    generations = run(
-        task,
-        method,
-        key=key,
-        num_generations=num_generations,
-        num_replicates=num_replicates,
-        chunk_size=chunk_size,
-        mesh=mesh,
-        generations_per_dispatch=generations_per_dispatch,
-    )
-    last = None
-    for last in generations:
-        history.append(last.record)
-    assert last is not None  # num_generations >= 1
-    assert last.state is not None  # it is the last of its dispatch
-    best_genome = np.asarray(last.record.best.genome)
-    fresh_values = np.empty(0, np.float32)
-    if num_fresh:
-        fresh = evaluate_fresh(task, best_genome, key=key, num_seeds=num_fresh, chunk_size=chunk_size, mesh=mesh)
-        fresh_values = np.asarray(fresh.value)
-    return Result(
-        best=task.space.setting(best_genome),
-        best_value=task.objective.sign * float(last.record.best.loss),
-        fresh_values=fresh_values,
-        history=history,
-        state=last.state,
-    )
-
-
-def minimize(
-    fitness: Callable[[Array, dict[str, Array]], Any],
-    space: SearchSpace | Mapping[str, Dimension],
-    *,
-    population_size: int | None = None,
-    num_generations: int = 20,
-    key: Array | int = 0,
-    algorithm: AlgorithmLike = invasive_ga,
-    num_replicates: int = 1,
-    num_fresh: int = 8,
-    chunk_size: int | None = None,
-    mesh: Mesh | None = None,
-    generations_per_dispatch: int = 1,
-) -> Result:
-    """Find the setting of least ``fitness(key, setting)``.
-
-    Args:
-        fitness: pure JAX, for one setting (a dict of scalars in their own units) and one key; gives
-            a scalar, or ``(scalar, metrics)``. It is compiled into the generation and vmapped. A category that
-            is no number is its index there.
-        space: the hyperparameters and their ranges: a :class:`SearchSpace`, or a dict of its dimensions.
-        population_size: P, members per generation; default 64. An Algorithm has its own.
-        num_generations: how many; P x this many evaluations.
-        key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
-        algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
-        num_replicates: seeds per member; its value is their mean.
-        num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
-        chunk_size: members trained side by side on a device, None for all.
-        mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
-        generations_per_dispatch: generations per compiled program.
-
-    Returns:
-        A :class:`Result`.
-
-    Raises:
-        ValueError: an argument is out of its range (the message names it and what is allowed).
-        AllMembersFailed: no member has a finite value.
-        MemoryError: the trainings side by side do not fit the device (``chunk_size`` bounds them).
-
-    >>> import jaxga
-    >>> space = jaxga.SearchSpace(x=jaxga.Uniform(-1.0, 1.0))
-    >>> result = minimize(lambda key, setting: setting["x"] ** 2, space, population_size=8, num_generations=4)
-    >>> abs(result.best["x"]) < 0.5
-    True
-    """
-    return optimize(
-        _function_task(fitness, space, "min"),
-        population_size=population_size,
-        num_generations=num_generations,
-        key=key,
-        algorithm=algorithm,
-        num_replicates=num_replicates,
-        num_fresh=num_fresh,
-        chunk_size=chunk_size,
-        mesh=mesh,
-        generations_per_dispatch=generations_per_dispatch,
-    )
-
-
-def maximize(
-    fitness: Callable[[Array, dict[str, Array]], Any],
-    space: SearchSpace | Mapping[str, Dimension],
-    *,
-    population_size: int | None = None,
-    num_generations: int = 20,
-    key: Array | int = 0,
-    algorithm: AlgorithmLike = invasive_ga,
-    num_replicates: int = 1,
-    num_fresh: int = 8,
-    chunk_size: int | None = None,
-    mesh: Mesh | None = None,
-    generations_per_dispatch: int = 1,
-) -> Result:
-    """Find the setting of greatest ``fitness(key, setting)``; all else as in :func:`minimize`."""
-    return optimize(
-        _function_task(fitness, space, "max"),
-        population_size=population_size,
-        num_generations=num_generations,
-        key=key,
-        algorithm=algorithm,
-        num_replicates=num_replicates,
-        num_fresh=num_fresh,
-        chunk_size=chunk_size,
-        mesh=mesh,
-        generations_per_dispatch=generations_per_dispatch,
-    )

@@ -41,5 +41,10 @@ def _narrowed(leaf: Any) -> Any:
 
 def _functions_of(result: Any) -> Any:
     if hasattr(result, "_replace"):
-        return result._replace(**{k: single_precision(v) for k, v in result._asdict().items() if callable(v)})
-    return single_precision(result) if callable(result) else result
+        return result._replace(**{k: single_precision(v) for k, v in result._asdict().items() if _is_function(v)})
+    return single_precision(result) if _is_function(result) else result
+
+
+def _is_function(value: Any) -> bool:
+    """Whether it is callable and no pytree of arrays, as a trained model is that can be called."""
+    return callable(value) and jax.tree_util.all_leaves([value])

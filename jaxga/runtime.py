@@ -1,15 +1,17 @@
-"""What has to be set before JAX starts: a CPU scheduler that cannot hang, processes, devices.
+"""Settings that JAX needs before it starts (a CPU scheduler that cannot hang), processes, devices.
 
-On few cores the thread pool of XLA's CPU client can deadlock in scans over batched matrix products: its
-concurrency-optimised scheduler runs independent operations side by side, and each waits for workers that
-the other holds. Importing jaxga switches that scheduler off; the operations themselves still use all threads.
+On few cores the thread pool of XLA's CPU client can deadlock in scans over batched matrix products. The cause is its
+concurrency-optimised scheduler: it runs independent operations at the same time, and each of them waits for threads
+that another one holds. Importing jaxga switches this scheduler off; each operation still uses all threads.
 
-The way to use every core of a CPU is one process per core, joined by JAX's own distributed runtime:
-:func:`start_workers` starts and joins them (:func:`distributed` joins those on other hosts), and
-:func:`population_mesh` shares the members among them.
+To use all cores of a CPU, run one process per core: :func:`start_workers` starts and joins the processes of one
+machine, :func:`distributed` joins those of several, and :func:`population_mesh` divides the members among them.
+
+Three private functions of JAX are used (:func:`_private`); a version of JAX without them is supported too.
 """
 
 import hashlib
+import importlib
 import importlib.metadata
 import ipaddress
 import os
@@ -26,31 +28,38 @@ from typing import IO, Any, Literal, NoReturn
 
 import jax
 import numpy as np
-from jax._src import cache_key
-from jax._src.lib import _jax  # pyright: ignore[reportPrivateImportUsage]
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
-# Seconds after which a process on another host that does not answer is taken for dead: JAX then ends all of them. One
-# that ends closes its connections, which is noticed at once; this is for a host that lost its power or its network.
+# After so many seconds without an answer from a process on another host JAX ends all processes. A process that ends
+# closes its connections, which is noticed at once; the timeout is for a host that lost its power or its network.
 _HEARTBEAT_TIMEOUT = 300
-# On one machine a process that does not answer is stopped (Ctrl-Z) and may go on: 11 days.
+# On one machine a process without an answer was stopped (Ctrl-Z) and may be continued: wait 11 days.
 _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
-# Set for the workers of start_workers: their standard input closes when process 0 ends.
+# This environment variable marks the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
 
 
-def configure() -> None:
-    """Make the CPU client safe; called by ``import jaxga``.
+def _private(module: str, name: str) -> Any:
+    """A private attribute of JAX, or None if this version of JAX does not have it."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
 
-    Warns where JAX has already started its CPU client with the scheduler on. A choice made by the
-    user (the flag in ``XLA_FLAGS``, or ``NPROC=1``) is left alone.
+
+def configure() -> None:
+    """Switch the CPU client's unsafe scheduler off; called by ``import jaxga``.
+
+    Warns if JAX has already started its CPU client with this scheduler. A choice of the user (the flag in
+    ``XLA_FLAGS``, or ``NPROC=1``) is not changed.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if _SCHEDULER_FLAG in flags or os.environ.get("NPROC") == "1":
         return
-    if jax._src.xla_bridge.backends_are_initialized():  # pyright: ignore[reportAttributeAccessIssue]
+    has_started = _private("jax._src.xla_bridge", "backends_are_initialized")
+    if has_started is not None and has_started():  # if JAX cannot tell, the flag is set without a warning
         if jax.default_backend() == "cpu":
             warnings.warn(
                 "JAX started before jaxga was imported (importing gymnax starts it), with a CPU scheduler that can "
@@ -63,12 +72,12 @@ def configure() -> None:
 
 
 def num_cores() -> int:
-    """How many CPU cores this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def runs_on_cpu() -> bool:
-    """Whether JAX computes on the CPU; starts no device where no accelerator's plugin is installed."""
+    """Whether JAX computes on the CPU; if no plugin of an accelerator is installed, no device is started."""
     if not os.environ.get("JAX_PLATFORMS") and not importlib.metadata.entry_points(group="jax_plugins"):
         return True
     return jax.default_backend() == "cpu"
@@ -77,23 +86,22 @@ def runs_on_cpu() -> bool:
 def distributed(
     coordinator: str | Literal["auto"], num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Join this process to a run of several, on one host or many; call it before any JAX computation.
+    """Join this process to a run of several processes, on one host or many; call it before any JAX computation.
 
-    A thin wrapper of ``jax.distributed.initialize`` that makes CPU processes talk through Gloo. Neither
-    authenticates who connects: where the coordinator is a loopback address, both listen there alone.
+    A thin wrapper of ``jax.distributed.initialize`` in which CPU processes communicate through Gloo. JAX and Gloo do
+    not authenticate connections. If the coordinator is a loopback address, both listen on the loopback address only.
 
     Args:
-        coordinator: ``"host:port"`` of process 0, or ``"auto"`` where SLURM, Kubernetes or Open MPI
-            says who the processes are.
-        num_processes: how many there are; not with ``"auto"``.
-        process_id: this one's number, from 0; not with ``"auto"``.
+        coordinator: ``"host:port"`` of process 0, or ``"auto"`` if SLURM, Kubernetes or Open MPI gives the addresses.
+        num_processes: the number of processes; not with ``"auto"``.
+        process_id: the number of this process, from 0; not with ``"auto"``.
 
     Raises:
         ValueError: a number is missing or out of its range.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    if "jax_enable_preemption_service" in jax.config.values:  # JAX 0.8 has no such choice
-        # The preemption notifier takes SIGTERM for itself and ends nothing.
+    if "jax_enable_preemption_service" in jax.config.values:  # JAX 0.8 does not have this option
+        # The preemption notifier catches SIGTERM and then does not end the process.
         jax.config.update("jax_enable_preemption_service", False)
     if os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_process_0, daemon=True).start()
@@ -107,8 +115,7 @@ def distributed(
         raise ValueError(f"process id must lie in [0, {num_processes - 1}], got {process_id}")
     is_local = _is_loopback(coordinator)
     if is_local:
-        # Gloo listens on the address of the host's name, which may be on another network or unknown.
-        _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname="127.0.0.1")
+        _bind_gloo_to_loopback()
     jax.distributed.initialize(
         coordinator_address=coordinator,
         num_processes=num_processes,
@@ -122,16 +129,31 @@ def distributed(
         _share_compiled_programs()
 
 
+def _bind_gloo_to_loopback() -> None:
+    """By default Gloo listens on the address of the host's name, which may be on another network or unknown."""
+    library = _private("jax._src.lib", "_jax")
+    make = getattr(library, "make_gloo_tcp_collectives", None)
+    if make is None:
+        warnings.warn(
+            "this version of JAX does not let jaxga choose the address on which Gloo listens: other hosts of the "
+            "network may reach the ports of this run",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return
+    library.make_gloo_tcp_collectives = partial(make, hostname="127.0.0.1")
+
+
 def _is_loopback(coordinator: str) -> bool:
     host = coordinator.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another host's name
+    except ValueError:  # the name of another host
         return False
 
 
 def _connect() -> None:
-    """Let the processes meet now: Gloo writes of it to the standard output, where nobody asked for it."""
+    """Connect the processes now, with the standard output closed: Gloo prints a line for each connection."""
     sys.stdout.flush()
     with open(os.devnull, "wb") as nowhere:
         stdout = os.dup(1)
@@ -144,13 +166,14 @@ def _connect() -> None:
 
 
 def _share_compiled_programs() -> None:
-    """Let all processes of this machine load from JAX's cache what process 0 compiled in an earlier run.
+    """Let all processes of this machine load the programs that process 0 compiled in an earlier run from JAX's cache.
 
-    Process 0 alone writes to that cache, and the key of a program tells which of its devices are the process's
-    own: so no other process would ever find one. Here all of them use the key of process 0.
+    Only process 0 writes to this cache. The key of a program depends on which devices belong to the process, so the
+    other processes would not find it. Here all processes use the key of process 0.
     """
+    cache_key = _private("jax._src", "cache_key")
     own = getattr(cache_key, "_hash_accelerator_config", None)
-    if own is None:  # another JAX: all but process 0 compile at every start
+    if own is None:  # slower: all processes except 0 compile at every start
         return
     devices = np.array(jax.devices())
     digest = hashlib.sha256()
@@ -163,19 +186,19 @@ def _share_compiled_programs() -> None:
         else:
             own(digest, used)
 
-    cache_key._hash_accelerator_config = hash_devices  # pyright: ignore[reportPrivateUsage]
+    cache_key._hash_accelerator_config = hash_devices
 
 
 def compiler_options() -> dict[str, int]:
-    """For ``jax.jit`` of a program that trains: on a CPU, LLVM's first level of optimisation.
+    """Options for ``jax.jit`` of a program that trains: on a CPU, the first optimisation level of LLVM.
 
-    The levels above it took twice the time to compile such programs and made none of them faster.
+    Higher levels doubled the compile time of such programs and did not make them faster.
     """
     return {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
 
 
 def population_mesh() -> Mesh | None:
-    """All devices of all processes along one axis, ``"pop"``; None where there is only one device."""
+    """All devices of all processes along one axis, ``"pop"``; None if there is only one device."""
     devices = jax.devices()
     if len(devices) == 1:
         return None
@@ -183,25 +206,24 @@ def population_mesh() -> Mesh | None:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Every array of ``tree``, the same in all processes, on every device of the mesh."""
+    """A copy of ``tree`` on every device of the mesh; its arrays must be equal in all processes."""
     return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
 
 
 def agree(decision: int) -> int:
-    """Process 0's decision, a bool or a small number, in every process; all of them must call it."""
+    """The decision of process 0 (a bool or an int32) in every process; all processes must call this function."""
     if jax.process_count() == 1:
         return decision
     return int(multihost_utils.broadcast_one_to_all(np.asarray(decision, np.int32)))
 
 
 def start_workers(arguments: Sequence[str], num_processes: int) -> None:
-    """Make this process number 0 of ``num_processes`` on this machine, and start and join the others.
+    """Make this process number 0 of ``num_processes`` on this machine, and start and join the other ones.
 
-    Each worker runs ``python *arguments`` with ``--coordinator``, ``--num-processes`` and ``--process-id``
-    appended, for it to hand to :func:`distributed`, and with its share of the cores. Workers print
-    nothing and do not see Ctrl-C: this process decides. They end with it, however it ends; where
-    one of them fails, this process ends at once with status 1 and names it; where one is stopped, the
-    others wait for it, and this process names it.
+    Each worker runs ``python *arguments --coordinator ... --num-processes ... --process-id ...`` with its share of the
+    cores; it has to pass these three options to :func:`distributed`. Workers print nothing and do not receive Ctrl-C.
+    All workers end when this process ends. If a worker fails, this process names it and ends at once with status 1. If
+    a worker is stopped, this process names it and all processes wait.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -211,7 +233,7 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
     for i in range(1, num_processes):
         command = [sys.executable, *arguments, "--coordinator", coordinator]
         command += ["--num-processes", str(num_processes), "--process-id", str(i)]
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
         worker = subprocess.Popen(
             command,
             env=environment,
@@ -240,14 +262,14 @@ def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> Non
 
 
 def _end_with_process_0() -> None:
-    sys.stdin.buffer.read()  # until process 0 is gone: it holds the other end
+    sys.stdin.buffer.read()  # returns when process 0, which has the other end of the pipe, is gone
     os._exit(1)
 
 
 def leave(status: int) -> NoReturn:
-    """End this process and its workers at once, without waiting for them to come to an end.
+    """End this process and its workers at once.
 
-    A worker waits a while: what ends it ends process 0 too, which says why.
+    A worker first waits 30 seconds: the same cause ends process 0 too, and only process 0 can print the reason.
     """
     if os.environ.get(_LIFELINE):
         threading.Event().wait(30)

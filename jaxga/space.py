@@ -1,68 +1,158 @@
 """The search space: the only place that knows names, units, log scales, integers and categories.
 
-Everything else in jaxga works on a ``genome``, a float32 vector in the unit cube ``[0, 1]^D``.
-Discrete genes have one canonical coordinate per level; :meth:`SearchSpace.snap` maps any genome
-to it, so equal settings have equal genomes.
+Everything else in jaxga works on a ``genome``, a float32 vector in the unit cube ``[0, 1]^D``. A dimension divides its
+edge of the cube into levels where it is discrete. Each level has one canonical coordinate, its centre, and
+:meth:`SearchSpace.snap` moves every discrete gene there, so that equal settings have equal genomes.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-# float32 has 24 bits: above these sizes the centre of a level is no longer told from its neighbour's.
-_MAX_LEVELS = 2**22
-_MAX_LOG_INTEGER = 100_000
+# float32 has 24 bits: with more levels than this, the centres of two neighbours may round to one number.
+MAX_LEVELS = 2**22
+MAX_LOG_INTEGER = 100_000
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
-# A smaller positive number is subnormal, and zero inside a compiled program.
+# A smaller positive number is subnormal: a compiled program takes it for zero.
 _MIN_FLOAT32 = float(np.finfo(np.float32).tiny)
 _MAX_INT32 = 2**31 - 1
 
 
-def _bound(owner: object, field: str, value: Any) -> float:
+def _finite(owner: object, field: str, value: Any) -> float:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= _MAX_FLOAT32:  # NaN is not below any number
+    if not is_number or not abs(value) <= _MAX_FLOAT32:  # false for NaN
         raise ValueError(f"{type(owner).__name__}: {field} must be a finite number, got {value!r}")
     return float(value)
 
 
-def _ordered(owner: object, low: Any, high: Any) -> None:
-    if not _bound(owner, "low", low) < _bound(owner, "high", high):
+def _check_order(owner: object, low: Any, high: Any) -> None:
+    if not _finite(owner, "low", low) < _finite(owner, "high", high):
         raise ValueError(f"{type(owner).__name__}: low must be below high, got low={low!r}, high={high!r}")
     if np.float32(low) == np.float32(high):
         raise ValueError(f"{type(owner).__name__}: low and high are equal in float32, got low={low!r}, high={high!r}")
 
 
-def _whole(owner: object, low: Any, high: Any) -> None:
+def _check_whole_bounds(owner: object, low: Any, high: Any) -> None:
     for field, value in (("low", low), ("high", high)):
-        if _bound(owner, field, value) != int(value):
+        if _finite(owner, field, value) != int(value):
             raise ValueError(f"{type(owner).__name__}: {field} must be a whole number, got {value!r}")
 
 
-def _check_inside(owner: object, value: Any, low: float, high: float) -> float:
-    number = _bound(owner, "value", value)
-    # One part in 10^6 is what float32 takes from a bound.
-    slack = 1e-6 * max(abs(low), abs(high))
-    if not low - slack <= number <= high + slack:
-        raise ValueError(f"{type(owner).__name__}: value must lie in [{low!r}, {high!r}], got {value!r}")
-    return number
+class _Dimension:
+    """What all kinds have in common.
+
+    Attributes:
+        low, high: the ends of the range; of a categorical dimension, the positions of its first and last choice.
+        is_log: whether the logarithm is uniform.
+        is_discrete: whether the gene has levels.
+        is_categorical: whether these levels have no order.
+    """
+
+    low: Any
+    high: Any
+    is_log: ClassVar[bool] = False
+    is_discrete: ClassVar[bool] = False
+    is_categorical: ClassVar[bool] = False
+
+    @property
+    def num_levels(self) -> int:
+        """How many levels the gene has; 0 where it is continuous."""
+        return int(self.high) - int(self.low) + 1 if self.is_discrete else 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The choices as text; empty where the dimension is a number."""
+        return ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of a column of values: what a person reads, in the precision that a task was given."""
+        return np.dtype(np.int64 if self.is_discrete else np.float32)
+
+    def _level(self, gene: Array) -> Array:
+        """The number i32[...] of the gene's level, from 0."""
+        # Clipped as a whole number, so that NaN has a level too.
+        return jnp.clip(jnp.floor(gene * self.num_levels).astype(jnp.int32), 0, self.num_levels - 1)
+
+    def _edge(self, level: Array) -> Array:
+        """The coordinate f32[...] where a level begins; at ``level + 0.5`` is its centre."""
+        return level / self.num_levels
+
+    def snap(self, gene: Array) -> Array:
+        """Genes f32[...] in ``[0, 1]``, each moved to the centre of its level; unchanged where continuous."""
+        return self._edge(self._level(gene).astype(jnp.float32) + 0.5) if self.is_discrete else gene
+
+    def level_bounds(self, gene: Array) -> tuple[Array, Array]:
+        """The ends (low, high) f32[...] of each gene's level; the gene itself twice where it is continuous."""
+        if not self.is_discrete:
+            return gene, gene
+        level = self._level(gene).astype(jnp.float32)
+        return self._edge(level), self._edge(level + 1.0)
+
+    def to_python(self, value: Any) -> Any:
+        """A decoded value as what a person reads: a Python number, or the choice."""
+        return int(value) if self.is_discrete else min(max(float(value), float(self.low)), float(self.high))
+
+    def to_text(self, value: Any) -> str:
+        """A value as a CSV cell; numbers that are not whole in the shortest form that float32 distinguishes."""
+        return str(np.float32(value) if self.dtype == np.float32 else value)
+
+    def from_text(self, cell: str) -> Any:
+        """The value that a CSV cell holds: the inverse of :meth:`to_text`.
+
+        Raises ``ValueError`` where the cell holds no value of this dimension.
+        """
+        return self.to_python(self._check(_number(self, cell)))
+
+    def _check(self, value: Any) -> Any:
+        """The value as a number in ``[low, high]``, whole where the dimension is; ``ValueError`` for any other."""
+        number = _finite(self, "value", value)
+        # Rounding a bound to float32 moves it by less than one part in 10^6.
+        slack = 1e-6 * max(abs(self.low), abs(self.high))
+        if not self.low - slack <= number <= self.high + slack:
+            raise ValueError(f"{type(self).__name__}: value must lie in [{self.low!r}, {self.high!r}], got {value!r}")
+        if not self.is_discrete:
+            return number
+        # float32 or a text file may have moved a whole number by one part in 10^6.
+        if abs(number - round(number)) > 1e-6 * max(1.0, abs(number)):
+            raise ValueError(f"{type(self).__name__}: value must be a whole number, got {value!r}")
+        return round(number)
+
+    def positions(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Where N values lie on an axis from ``low`` to ``high``, f64[N]: a number at itself, a choice at its place."""
+        return np.asarray(values, np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The dimension as plain values for JSON; :func:`dimension_from` is the inverse.
+
+        >>> Uniform(0.0, 1.0).to_dict()
+        {'kind': 'Uniform', 'low': 0.0, 'high': 1.0}
+        """
+        fields = asdict(self)  # pyright: ignore[reportArgumentType]  (every kind is a dataclass)
+        return {"kind": type(self).__name__} | {name: _plain(value) for name, value in fields.items()}
 
 
-def _check_whole(owner: object, value: Any, low: float, high: float) -> int:
-    number = _check_inside(owner, value, low, high)
-    # A whole number that went through float32 or a text file is whole to one part in 10^6.
-    if abs(number - round(number)) > 1e-6 * max(1.0, abs(number)):
-        raise ValueError(f"{type(owner).__name__}: value must be a whole number, got {value!r}")
-    return round(number)
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _number(owner: object, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError(f"{type(owner).__name__}: value must be a number, got {cell!r}") from None
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(_Dimension):
     """A real number in ``[low, high]``, uniform.
 
     >>> SearchSpace(momentum=Uniform(0.0, 0.99)).decode(jnp.array([1.0]))["momentum"].item()
@@ -73,28 +163,20 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        _ordered(self, self.low, self.high)
+        _check_order(self, self.low, self.high)
         if self.high - self.low > _MAX_FLOAT32:
             raise ValueError(f"Uniform: high - low must fit float32, got low={self.low!r}, high={self.high!r}")
-
-    @property
-    def num_levels(self) -> int:
-        return 0
 
     def decode(self, gene: Array) -> Array:
         value = self.low + gene * (self.high - self.low)
         return jnp.clip(value, self.low, self.high)
 
     def encode(self, value: Any) -> float:
-        number = _check_inside(self, value, self.low, self.high)
-        return (number - self.low) / (self.high - self.low)
-
-    def to_python(self, value: Any) -> float:
-        return min(max(float(value), float(self.low)), float(self.high))
+        return (self._check(value) - self.low) / (self.high - self.low)
 
 
 @dataclass(frozen=True)
-class LogUniform:
+class LogUniform(_Dimension):
     """A real number in ``[low, high]``, uniform in its logarithm; ``low`` is at least 1.2e-38 (float32).
 
     >>> SearchSpace(lr=LogUniform(1e-4, 1.0)).setting([0.5])["lr"]
@@ -103,32 +185,25 @@ class LogUniform:
 
     low: float
     high: float
+    is_log: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not _bound(self, "low", self.low) > 0:
+        if not _finite(self, "low", self.low) > 0:
             raise ValueError(f"LogUniform: low must be above 0 (its logarithm is taken), got low={self.low!r}")
         if self.low < _MIN_FLOAT32:
             raise ValueError(f"LogUniform: low must be at least {_MIN_FLOAT32:.3g} (float32), got low={self.low!r}")
-        _ordered(self, self.low, self.high)
-
-    @property
-    def num_levels(self) -> int:
-        return 0
+        _check_order(self, self.low, self.high)
 
     def decode(self, gene: Array) -> Array:
         log_low, log_high = math.log(self.low), math.log(self.high)
         return jnp.clip(jnp.exp(log_low + gene * (log_high - log_low)), self.low, self.high)
 
     def encode(self, value: Any) -> float:
-        number = _check_inside(self, value, self.low, self.high)
-        return math.log(max(number, self.low) / self.low) / math.log(self.high / self.low)
-
-    def to_python(self, value: Any) -> float:
-        return min(max(float(value), float(self.low)), float(self.high))
+        return math.log(max(self._check(value), self.low) / self.low) / math.log(self.high / self.low)
 
 
 @dataclass(frozen=True)
-class Integer:
+class Integer(_Dimension):
     """A whole number in ``[low, high]``, both ends included; at most 2^22 of them.
 
     >>> SearchSpace(layers=Integer(1, 4)).setting([0.99])
@@ -137,34 +212,26 @@ class Integer:
 
     low: int
     high: int
+    is_discrete: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _ordered(self, self.low, self.high)
-        _whole(self, self.low, self.high)
-        if self.num_levels > _MAX_LEVELS or max(abs(self.low), abs(self.high)) > 2**30:
+        _check_order(self, self.low, self.high)
+        _check_whole_bounds(self, self.low, self.high)
+        if self.num_levels > MAX_LEVELS or max(abs(self.low), abs(self.high)) > 2**30:
             raise ValueError(
-                f"Integer: at most {_MAX_LEVELS} levels within +-2**30 are allowed, "
+                f"Integer: at most {MAX_LEVELS} levels within +-2**30 are allowed, "
                 f"got low={self.low!r}, high={self.high!r}"
             )
 
-    @property
-    def num_levels(self) -> int:
-        return int(self.high) - int(self.low) + 1
-
     def decode(self, gene: Array) -> Array:
-        level = jnp.floor(gene * self.num_levels).astype(jnp.int32)
-        return jnp.clip(level, 0, self.num_levels - 1) + int(self.low)
+        return self._level(gene) + int(self.low)
 
     def encode(self, value: Any) -> float:
-        number = _check_whole(self, value, self.low, self.high)
-        return (number - self.low + 0.5) / self.num_levels
-
-    def to_python(self, value: Any) -> int:
-        return int(value)
+        return (self._check(value) - self.low + 0.5) / self.num_levels
 
 
 @dataclass(frozen=True)
-class LogInteger:
+class LogInteger(_Dimension):
     """A whole number in ``[low, high]``, ``1 <= low``, ``high <= 100,000``, uniform in its logarithm.
 
     >>> SearchSpace(width=LogInteger(8, 512)).setting([0.5])
@@ -173,53 +240,57 @@ class LogInteger:
 
     low: int
     high: int
+    is_log: ClassVar[bool] = True
+    is_discrete: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not _bound(self, "low", self.low) >= 1:
+        if not _finite(self, "low", self.low) >= 1:
             raise ValueError(f"LogInteger: low must be at least 1 (its logarithm is taken), got low={self.low!r}")
-        _ordered(self, self.low, self.high)
-        _whole(self, self.low, self.high)
-        if self.high > _MAX_LOG_INTEGER:
-            raise ValueError(f"LogInteger: high must be at most {_MAX_LOG_INTEGER}, got high={self.high!r}")
-
-    @property
-    def num_levels(self) -> int:
-        return int(self.high) - int(self.low) + 1
+        _check_order(self, self.low, self.high)
+        _check_whole_bounds(self, self.low, self.high)
+        if self.high > MAX_LOG_INTEGER:
+            raise ValueError(f"LogInteger: high must be at most {MAX_LOG_INTEGER}, got high={self.high!r}")
 
     @property
     def _log_width(self) -> float:
         return math.log((self.high + 1) / self.low)
+
+    def _level(self, gene: Array) -> Array:
+        return self.decode(gene) - int(self.low)
+
+    def _edge(self, level: Array) -> Array:
+        return jnp.log((level + self.low) / self.low) / self._log_width
 
     def decode(self, gene: Array) -> Array:
         value = jnp.floor(jnp.exp(math.log(self.low) + gene * self._log_width)).astype(jnp.int32)
         return jnp.clip(value, int(self.low), int(self.high))
 
     def encode(self, value: Any) -> float:
-        number = _check_whole(self, value, self.low, self.high)
-        return math.log((number + 0.5) / self.low) / self._log_width
-
-    def to_python(self, value: Any) -> int:
-        return int(value)
+        return math.log((self._check(value) + 0.5) / self.low) / self._log_width
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(_Dimension):
     """One of two or more different choices, without an order.
 
-    Numbers decode to themselves, finite and different from one another in float32 (whole numbers: in int32).
-    Anything else (strings, mixtures) decodes inside a program to the choice's index, an int32: there ``setting["c"]``
-    is 0 for the first choice. What a person reads (``Result.best``, the history) has the choice itself.
+    Numbers decode to themselves. They must be finite and differ from one another in float32 (whole numbers: fit int32).
+    Anything else (strings, or a mixture) decodes inside a program to the choice's position, an int32: there
+    ``setting["c"]`` is 0 for the first choice. ``Result.best`` and the history have the choice itself.
 
     >>> SearchSpace(optimizer=Categorical(["sgd", "adam"])).setting([0.7])
     {'optimizer': 'adam'}
     """
 
     choices: tuple[Any, ...]
+    is_discrete: ClassVar[bool] = True
+    is_categorical: ClassVar[bool] = True
 
     def __init__(self, choices: Sequence[Any]) -> None:
         if isinstance(choices, str) or not isinstance(choices, Sequence):
             raise ValueError(f"Categorical: choices must be a list or tuple, got {choices!r}")
         object.__setattr__(self, "choices", tuple(choices))
+        object.__setattr__(self, "low", 0)
+        object.__setattr__(self, "high", len(choices) - 1)
         if len(self.choices) < 2:
             raise ValueError(f"Categorical: at least 2 choices are needed, got {choices!r}")
         for choice in self.choices:
@@ -233,40 +304,61 @@ class Categorical:
                 kind = "int32" if self._is_whole else "float32"
                 raise ValueError(f"Categorical: a number must fit {kind}, got {too_large[0]!r}")
         as_decoded = [np.float32(c) for c in self.choices] if self.is_numeric and not self._is_whole else self.choices
-        if len(set(as_decoded)) != len(self.choices) or len(set(map(str, self.choices))) != len(self.choices):
+        if len(set(as_decoded)) != len(self.choices) or len(set(self.labels)) != len(self.choices):
             raise ValueError(
                 f"Categorical: choices must differ from one another, in float32 and as text, got {choices!r}"
             )
 
     @property
-    def num_levels(self) -> int:
-        return len(self.choices)
-
-    @property
     def is_numeric(self) -> bool:
-        """Whether the choices are numbers, and so decode to themselves."""
+        """Whether all choices are numbers, which decode to themselves."""
         return all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in self.choices)
 
     @property
     def _is_whole(self) -> bool:
         return all(isinstance(choice, int) for choice in self.choices)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(str(choice) for choice in self.choices)
+
+    @property
+    def dtype(self) -> np.dtype:
+        if self.is_numeric:
+            return np.dtype(np.int64 if self._is_whole else np.float32)
+        has_one_type = len({type(choice) for choice in self.choices}) == 1
+        return np.array(self.choices).dtype if has_one_type else np.dtype(object)
+
     def decode(self, gene: Array) -> Array:
-        index = jnp.clip(jnp.floor(gene * self.num_levels).astype(jnp.int32), 0, self.num_levels - 1)
+        position = self._level(gene)
         if not self.is_numeric:
-            return index
-        return jnp.asarray(self.choices, jnp.int32 if self._is_whole else jnp.float32)[index]
+            return position
+        return jnp.asarray(self.choices, jnp.int32 if self._is_whole else jnp.float32)[position]
 
     def encode(self, value: Any) -> float:
-        matches = [i for i, choice in enumerate(self.choices) if choice == value or _same_float(choice, value)]
-        if not matches:
-            raise ValueError(f"Categorical: value must be one of {list(self.choices)!r}, got {value!r}")
-        return (matches[0] + 0.5) / self.num_levels
+        return (self._position(value) + 0.5) / self.num_levels
+
+    def _position(self, value: Any) -> int:
+        """The place of a value among the choices; ``ValueError`` where it is none of them."""
+        for i, choice in enumerate(self.choices):
+            if choice == value or _same_float(choice, value):
+                return i
+        raise ValueError(f"Categorical: value must be one of {list(self.choices)!r}, got {value!r}")
 
     def to_python(self, value: Any) -> Any:
         if not self.is_numeric:
             return self.choices[int(value)]
         return self.choices[int(np.argmin(np.abs(np.asarray(self.choices, np.float64) - float(value))))]
+
+    def from_text(self, cell: str) -> Any:
+        choice_of = dict(zip(self.labels, self.choices, strict=True))
+        value = _number(self, cell) if self.is_numeric else choice_of.get(cell, cell)
+        return self.choices[self._position(value)]
+
+    def positions(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
+        cells = [str(value) for value in values]
+        places = {cell: self._position(self.from_text(cell)) for cell in set(cells)}
+        return np.array([float(places[cell]) for cell in cells])
 
 
 def _same_float(choice: Any, value: Any) -> bool:
@@ -276,6 +368,20 @@ def _same_float(choice: Any, value: Any) -> bool:
 
 
 Dimension = Uniform | LogUniform | Integer | LogInteger | Categorical
+_KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}
+
+
+def dimension_from(described: Mapping[str, Any]) -> Dimension:
+    """The dimension that ``to_dict`` described; ``ValueError`` where there is none like that.
+
+    >>> dimension_from({"kind": "Integer", "low": 1, "high": 4})
+    Integer(low=1, high=4)
+    """
+    try:
+        return _KINDS[described["kind"]](**{name: value for name, value in described.items() if name != "kind"})
+    except (KeyError, TypeError, AttributeError):
+        kinds = list(_KINDS)
+        raise ValueError(f"a dimension must have a kind of {kinds} and its arguments, got {described!r}") from None
 
 
 @dataclass(frozen=True, init=False)
@@ -330,7 +436,7 @@ class SearchSpace:
     @property
     def is_categorical(self) -> np.ndarray:
         """bool[D]: genes whose levels have no order."""
-        return np.array([isinstance(dimension, Categorical) for _, dimension in self.items])
+        return np.array([dimension.is_categorical for _, dimension in self.items])
 
     @property
     def num_settings(self) -> float:
@@ -364,17 +470,7 @@ class SearchSpace:
     def snap(self, genomes: Array) -> Array:
         """Genomes f32[..., D] with every discrete gene moved to the centre of its level."""
         clipped = jnp.clip(genomes, 0.0, 1.0)
-        columns = []
-        for i, (_, dimension) in enumerate(self.items):
-            gene, n = clipped[..., i], dimension.num_levels
-            if isinstance(dimension, LogInteger):
-                log_low, width = math.log(dimension.low), math.log((dimension.high + 1) / dimension.low)
-                level = dimension.decode(gene).astype(jnp.float32)
-                gene = (jnp.log(level + 0.5) - log_low) / width
-            elif n:
-                gene = (jnp.clip(jnp.floor(gene * n), 0, n - 1) + 0.5) / n
-            columns.append(gene)
-        return jnp.stack(columns, axis=-1)
+        return jnp.stack([dimension.snap(clipped[..., i]) for i, (_, dimension) in enumerate(self.items)], axis=-1)
 
     def setting(self, genome: Any) -> dict[str, Any]:
         """One genome [D] to Python numbers and choices: what a person reads.
@@ -397,3 +493,24 @@ class SearchSpace:
             {name: dimension.to_python(columns[name][row]) for name, dimension in self.items}
             for row in range(array.shape[0])
         ]
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The space as plain values for JSON, one dict a dimension; :meth:`from_dict` is the inverse.
+
+        >>> SearchSpace(x=Uniform(0.0, 1.0)).to_dict()
+        {'x': {'kind': 'Uniform', 'low': 0.0, 'high': 1.0}}
+        """
+        return {name: dimension.to_dict() for name, dimension in self.items}
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Mapping[str, Any]]) -> "SearchSpace":
+        """The space that :meth:`to_dict` described; ``ValueError`` where there is none like that."""
+        if not isinstance(described, Mapping):
+            raise ValueError(f"SearchSpace: a dict of described dimensions is needed, got {described!r}")
+        dimensions = {}
+        for name, arguments in described.items():
+            try:
+                dimensions[name] = dimension_from(arguments)
+            except ValueError as error:
+                raise ValueError(f"SearchSpace: {name}: {error}") from None
+        return cls(dimensions)

@@ -1,10 +1,11 @@
 """A plain function as a task, and what is asked of any task before it is compiled."""
 
+import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,11 @@ import numpy as np
 from jax import Array
 
 from jaxga.base import Evaluation, Objective, Task
+from jaxga.checks import check_count
 from jaxga.evaluate import named_metrics
 from jaxga.runs.history import metric_columns
-from jaxga.space import SearchSpace
+from jaxga.space import Dimension, SearchSpace
+from jaxga.text import shorten
 
 # What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.
 _NEEDS_VALUE = (
@@ -22,6 +25,7 @@ _NEEDS_VALUE = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.TracerArrayConversionError,
 )
+_ARRAY = jax.Array | np.ndarray | np.generic | bool | int | float
 _HINT = (
     "a hyperparameter is traced, so Python cannot know its value (if, while, float(), int(), range(), numpy): "
     "choose with jnp.where or lax.cond, repeat with lax.fori_loop, give arrays their largest size and mask the rest"
@@ -33,7 +37,8 @@ _HINT = (
 class FunctionTask:
     """A plain function ``fitness(key, setting) -> value`` as a task.
 
-    The function may also return ``(value, metrics)`` with a dict of arrays of fixed shapes.
+    The function may also return ``(value, metrics)`` or ``(value, metrics, model)``, the fields of an
+    :class:`Evaluation`.
     """
 
     fitness: Callable[[Array, dict[str, Array]], Any] = field(metadata={"static": True})
@@ -42,10 +47,54 @@ class FunctionTask:
 
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         result = self.fitness(key, setting)
-        value, metrics = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+        given: Any = result if isinstance(result, tuple) and len(result) in (2, 3) else (result, {})
+        value, metrics, model = Evaluation(*given)
         if isinstance(value, dict | list | tuple | str | None) or not isinstance(metrics, dict):
-            raise ValueError(f"fitness must return a number, or (number, dict of metrics), got {result!r}")
-        return Evaluation(jnp.asarray(value), metrics)
+            raise ValueError(
+                "fitness must return a number, (number, dict of metrics) or (number, dict of metrics, model), "
+                f"got {shorten(repr(result))}"
+            )
+        return Evaluation(jnp.asarray(value), metrics, model)
+
+
+def function_task(fitness: Any, space: Any, objective: Objective) -> FunctionTask:
+    """A function ``fitness(key, setting)`` as a task; ``ValueError`` where it is none, or the space is none."""
+    if not callable(fitness) or not _takes_two(fitness):
+        raise ValueError(f"fitness must be a function of (key, setting), got {fitness!r}; the space comes second")
+    if not isinstance(space, SearchSpace | Mapping):
+        raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")
+    if not isinstance(objective, Objective):
+        raise ValueError(f"objective must be a jaxga.Objective, got {objective!r}")
+    return FunctionTask(fitness, space if isinstance(space, SearchSpace) else SearchSpace(space), objective)
+
+
+def as_task(
+    space: SearchSpace | Mapping[str, Dimension], *, objective: Objective | None = None
+) -> Callable[[Callable[[Array, dict[str, Array]], Any]], FunctionTask]:
+    """A decorator that makes a function ``fitness(key, setting)`` a task, for :func:`jaxga.optimize` and ``--task``.
+
+    Args:
+        space: the hyperparameters and their ranges.
+        objective: what the function returns, and whether less of it is better; default: ``value``, minimised.
+
+    >>> from jaxga.space import Uniform
+    >>> @as_task({"x": Uniform(-1.0, 1.0)}, objective=Objective("height", "max"))
+    ... def hill(key, setting):
+    ...     return 1.0 - setting["x"] ** 2
+    >>> hill.objective
+    Objective(name='height', direction='max')
+    """
+    return lambda fitness: function_task(fitness, space, Objective() if objective is None else objective)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        pass
+    return True
 
 
 def check_attributes(task: Any) -> None:
@@ -62,7 +111,7 @@ def check_attributes(task: Any) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(task)[0]:
         if not path:
             raise ValueError(f"task must be a pytree (@jax.tree_util.register_dataclass), got {task!r}")
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+        if not isinstance(leaf, _ARRAY):
             name = jax.tree_util.keystr(path)
             raise ValueError(f"task{name} must be an array, or static (metadata={{'static': True}}), got {leaf!r}")
 
@@ -90,14 +139,22 @@ def _traced(task: Task, method: str) -> Evaluation:
     def one(task: Task) -> Evaluation:
         key, genome = jax.random.key(0, impl="threefry2x32"), jnp.full(task.space.size, 0.5, jnp.float32)
         evaluation = getattr(task, method)(key, task.space.decode(genome))
-        if not isinstance(evaluation, tuple) or len(evaluation) != 2:
-            raise ValueError(f"task: {method} must return an Evaluation(value, metrics), got {evaluation!r}")
-        value, metrics = evaluation[0], named_metrics(evaluation[1])
+        if not isinstance(evaluation, tuple) or len(evaluation) not in (2, 3):
+            raise ValueError(
+                f"task: {method} must return an Evaluation(value, metrics) or Evaluation(value, metrics, model), "
+                f"got {shorten(repr(evaluation))}"
+            )
+        value, metrics, model = Evaluation(*evaluation)
+        metrics = named_metrics(metrics)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(model)[0]:
+            if not isinstance(leaf, _ARRAY):
+                name = f"{type(leaf).__name__} at model{jax.tree_util.keystr(path)}"
+                raise ValueError(f"task: the model of {method} must be a pytree of arrays, got a {name}")
         figures = {f"metric {name!r} of {method}": metric for name, metric in metrics.items()}
         for name, figure in {f"the value of {method}": value, **figures}.items():
             if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):
                 raise ValueError(f"task: {name} must be a number or an array of numbers, got {figure!r}")
-        return Evaluation(value, metrics)
+        return Evaluation(value, metrics, model)
 
     try:
         return Evaluation(*jax.eval_shape(one, task))
@@ -105,12 +162,13 @@ def _traced(task: Task, method: str) -> Evaluation:
         # A traced number as a shape is a plain TypeError. Any other is the user's own and is raised as it is.
         if not isinstance(error, _NEEDS_VALUE) and "Tracer" not in str(error):
             raise
-        raise ValueError(f"{method} cannot be traced{_place(error)}: {_HINT}") from error
+        raise ValueError(f"{method} cannot be traced{user_place(error)}: {_HINT}") from error
     except KeyError as error:
         name = error.args[0] if error.args else None
         if not isinstance(name, str) or name in task.space.names:
             raise
-        raise ValueError(f"a setting has no {name!r}{_place(error)}: its names are {list(task.space.names)}") from error
+        place, names = user_place(error), list(task.space.names)
+        raise ValueError(f"a setting has no {name!r}{place}: its names are {names}") from error
 
 
 def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
@@ -122,8 +180,70 @@ def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
         raise ValueError(f"task: {what} must be {allowed}, got an array of shape {list(figure.shape)}")
 
 
-def _place(error: BaseException) -> str:
+def user_place(error: BaseException) -> str:
     """Where in the user's own code an error came from, as ``" (train.py:12)"``; empty where that is not known."""
     packages = (str(Path(__file__).parent), "site-packages", "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+
+
+@dataclass(frozen=True)
+class RunDefaults:
+    """The sizes of a run where the command line gives none; see :func:`run_defaults`."""
+
+    population_size: int = 64
+    num_generations: int = 20
+    num_replicates: int = 1
+    num_fresh: int = 8
+    chunk_size: int | None = None
+    is_heavy: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 1)):
+            check_count(f"run_defaults: {name}", getattr(self, name), least)
+        if self.chunk_size is not None:
+            check_count("run_defaults: chunk_size", self.chunk_size, 1)
+
+
+_T = TypeVar("_T")
+
+
+def run_defaults(
+    *,
+    population_size: int = RunDefaults.population_size,
+    num_generations: int = RunDefaults.num_generations,
+    num_replicates: int = RunDefaults.num_replicates,
+    num_fresh: int = RunDefaults.num_fresh,
+    chunk_size: int | None = RunDefaults.chunk_size,
+    is_heavy: bool = RunDefaults.is_heavy,
+) -> Callable[[_T], _T]:
+    """A decorator for a factory of tasks, or a task: the sizes that ``jaxga run`` takes where it is given none.
+
+    Args:
+        population_size: members per generation, at least 1.
+        num_generations: at least 1.
+        num_replicates: seeds per member, at least 1.
+        num_fresh: seeds under which the winner is trained again at the end, at least 1.
+        chunk_size: trainings side by side on one CPU core, at least 1; None for all. Other devices take all.
+        is_heavy: of a registered task, whether a generation takes longer than starting one process per core. Any other
+            task is taken to be heavy, because the processes start before it is imported.
+
+    Raises ``ValueError`` where a number is below its least value.
+
+    >>> @run_defaults(population_size=10)
+    ... def my_task(*, num_steps: int = 100): ...
+    >>> defaults_of(my_task).population_size
+    10
+    """
+    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, chunk_size, is_heavy)
+
+    def attach(factory: _T) -> _T:
+        object.__setattr__(factory, "run_defaults", defaults)  # a task is frozen
+        return factory
+
+    return attach
+
+
+def defaults_of(factory: Any) -> RunDefaults:
+    """What :func:`run_defaults` attached, or the values that it has by default."""
+    return getattr(factory, "run_defaults", RunDefaults())

@@ -27,6 +27,7 @@ def check_choice(option: str, given: str, allowed: Iterable[str]) -> None:
     """Raise ``ValueError`` unless ``given`` is among the allowed; it names the one that was probably meant."""
     allowed = list(allowed)
     if given not in allowed:
+        given = str(given)  # in code it may be of another type
         lower = {name.lower(): name for name in allowed}
         close = difflib.get_close_matches(given.lower(), lower, n=1)
         hint = f"; did you mean {lower[close[0]]}?" if close else ""

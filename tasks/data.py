@@ -11,15 +11,17 @@ import zlib
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from jaxga.distribution import install_hint
+from jaxga.text import check_choice
 
 DATA_DIR_VARIABLE = "JAXGA_DATA_DIR"
 OFFLINE_VARIABLE = "JAXGA_OFFLINE"
-DATASETS = ("mnist", "fashion_mnist")
+Dataset = Literal["mnist", "fashion_mnist"]
+DATASETS: tuple[str, ...] = get_args(Dataset)
 
 # ImageData.sha256 of the standard MNIST: 70,000 images, split as below.
 MNIST_SHA256 = "c97a2c607853b499a01d274c02fa5de533f80f6f09404e77aa0e02ec99b4c1f5"
@@ -98,8 +100,7 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
         ValueError: an unknown name, a missing folder, or a file that is missing, truncated, corrupt or
             mislabelled (one line that names the file); no Fashion-MNIST at all.
     """
-    if name not in DATASETS:
-        raise ValueError(f"dataset must be one of {list(DATASETS)}, got {name!r}")
+    check_choice("dataset", name, DATASETS)
     folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if folder:
         path = _folder(folder)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxga import Evaluation, Integer, Objective, SearchSpace, single_precision
+from jaxga import Evaluation, Integer, Objective, SearchSpace, run_defaults, single_precision
+from jaxga.checks import check_count
 
 
 @partial(
@@ -38,7 +39,8 @@ class Guess:
         return Evaluation(jnp.mean(distance), {"num_correct": jnp.sum(distance == 0)})
 
 
-def guess(*, num_numbers: int = 10, high: int = 99, seed: int = 0) -> Guess:
+@run_defaults(population_size=10, num_generations=30, num_fresh=1, is_heavy=False)
+def guess(*, num_numbers: int = 10, high: int = 99, target_seed: int = 0) -> Guess:
     """The task "guess the numbers": ``num_numbers`` hidden whole numbers in ``[0, high]``.
 
     The distance is the mean absolute one: it has no local optimum, every number counts alike, and it
@@ -47,22 +49,21 @@ def guess(*, num_numbers: int = 10, high: int = 99, seed: int = 0) -> Guess:
     Args:
         num_numbers: how many, at least 1.
         high: the largest number, at least 1.
-        seed: what the hidden numbers are drawn by, at least 0.
+        target_seed: the seed of the hidden numbers, at least 0.
 
     Returns:
         The task, its ``space`` named ``n0``, ``n1``, ...
 
     Raises:
-        ValueError: an argument below its least value.
+        ValueError: an argument is no whole number, or below its least value.
 
     >>> task = guess()
     >>> right = dict(zip(task.space.names, task.target))
     >>> float(task.evaluate(jax.random.key(0), right).value)
     0.0
     """
-    for name, value, least in (("num_numbers", num_numbers, 1), ("high", high, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"guess: {name} must be at least {least}, got {value!r}")
-    target = np.random.default_rng(seed).integers(0, high + 1, num_numbers)
+    for name, value, least in (("num_numbers", num_numbers, 1), ("high", high, 1), ("target_seed", target_seed, 0)):
+        check_count(f"guess: {name}", value, least)
+    target = np.random.default_rng(target_seed).integers(0, high + 1, num_numbers)
     space = SearchSpace({f"n{i}": Integer(0, high) for i in range(num_numbers)})
     return Guess(jnp.asarray(target, jnp.int32), space)

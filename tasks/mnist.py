@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,8 +12,10 @@ import optax
 from flax import linen as nn
 from jax import Array
 
-from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform, single_precision
-from jaxga.tasks.data import ImageData
+from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform, run_defaults, single_precision
+from jaxga.checks import check_count
+from jaxga.tasks.data import Dataset, ImageData, load_images
+from jaxga.text import check_choice
 
 NUM_CLASSES = 10
 # Points of a curve at most, and validation images that each point is taken on at most.
@@ -47,7 +50,7 @@ class Network(nn.Module):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train_split", "validation_split", "test_split"],
-    meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size"],
+    meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size", "data_source"],
 )
 @dataclass(frozen=True)
 class Mnist:
@@ -59,6 +62,7 @@ class Mnist:
         objective: the validation loss (mean cross-entropy, nats), minimised.
         num_steps, batch_size: how many minibatches, and how many images, drawn with replacement, in each.
         hidden_size: hidden units; the greatest width where the width is searched.
+        data_source: which images, and where they came from.
     """
 
     train_split: Images
@@ -69,6 +73,7 @@ class Mnist:
     num_steps: int
     batch_size: int
     hidden_size: int
+    data_source: str
 
     @single_precision
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
@@ -77,21 +82,21 @@ class Mnist:
         Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
         in each of T equal parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
         on the first few hundred validation images. A training that diverged has a value that is not finite.
+        The model is the parameters of a :class:`Network`: ``Network(hidden_size).apply(model, images)`` gives logits.
         """
-        _, evaluation = self._train_and_validate(key, setting)
-        return evaluation
+        return self._train_and_validate(key, setting)
 
     @single_precision
     def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
-        params, (value, metrics) = self._train_and_validate(key, setting)
+        value, metrics, params = self._train_and_validate(key, setting)
         loss, accuracy = self._score(params, self.test_split)
-        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy})
+        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
 
-    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> tuple[Any, Evaluation]:
+    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         params, curves = self._train(key, {**FIXED, **setting})
         loss, accuracy = self._score(params, self.validation_split)
-        return params, Evaluation(loss, {"validation_accuracy": accuracy, **curves})
+        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, params)
 
     def _train(self, key: Array, setting: dict[str, Any]) -> tuple[Any, dict[str, Array]]:
         key_init, key_batch, key_dropout = jax.random.split(key, 3)
@@ -179,9 +184,11 @@ def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Arr
     return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
+@run_defaults(population_size=10, num_generations=10, chunk_size=8)
 def mnist(
-    dataset: ImageData,
+    dataset: Dataset | ImageData = "mnist",
     *,
+    data_dir: str | Path | None = None,
     search: Literal["default", "full"] = "default",
     num_steps: int = 300,
     batch_size: int = 128,
@@ -190,7 +197,9 @@ def mnist(
     """The task "train a small network on images of ten classes".
 
     Args:
-        dataset: from :func:`jaxga.tasks.data.load_images`.
+        dataset: a name, whose images :func:`jaxga.tasks.data.load_images` loads, or the images themselves.
+        data_dir: the folder of the four IDX files; default: the environment variable ``JAXGA_DATA_DIR``, or where
+            ``load_images`` finds the images.
         search: ``"default"`` searches ``learning_rate`` (1e-4 to 1, log) and ``momentum`` (0 to 0.99);
             ``"full"`` adds ``weight_decay``, ``label_smoothing``, ``dropout_rate``, ``learning_rate_decay``
             and ``hidden_size``, a mask within the maximum: every member costs what the widest one costs.
@@ -203,18 +212,20 @@ def mnist(
         The task; its data are pytree leaves, 47 MB of uint8 for MNIST.
 
     Raises:
-        ValueError: an unknown search, or a number below its least value.
+        ValueError: an unknown search, a number below its least value, or images that cannot be loaded.
     """
-    if search not in ("default", "full"):
-        raise ValueError(f"mnist: search must be 'default' or 'full', got {search!r}")
+    check_choice("mnist: search", search, ("default", "full"))
     least_width = 1 if search == "default" else MIN_HIDDEN_SIZE + 1
     for name, value, least in (
         ("num_steps", num_steps, 1),
         ("batch_size", batch_size, 1),
         ("hidden_size", hidden_size, least_width),
     ):
-        if value < least:
-            raise ValueError(f"mnist: {name} must be at least {least}, got {value!r}")
+        check_count(f"mnist: {name}", value, least)
+    if not isinstance(dataset, ImageData):
+        dataset = load_images(dataset, data_dir)
+    elif data_dir is not None:
+        raise ValueError(f"mnist: data_dir is for a dataset that is given by name, got {data_dir!r} and images")
     dimensions: dict[str, Any] = {"learning_rate": LogUniform(1e-4, 1.0), "momentum": Uniform(0.0, 0.99)}
     if search == "full":
         dimensions |= {
@@ -233,4 +244,5 @@ def mnist(
         num_steps,
         batch_size,
         hidden_size,
+        data_source=f"{dataset.name}: {dataset.source}",
     )

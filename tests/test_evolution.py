@@ -12,7 +12,7 @@ import pytest
 
 import jaxga
 from jaxga import Evaluation, Objective, SearchSpace, evolution
-from jaxga.evaluate import evaluate
+from jaxga.evaluate import evaluate, train_members
 from jaxga.loop import evaluate_fresh
 from jaxga.task import FunctionTask
 from jaxga.tasks.guess import guess
@@ -188,6 +188,65 @@ def test_fresh_seeds_are_not_those_of_the_search():
     assert len(np.unique(fresh)) == 5
     searched = [evaluate(TASK, jax.random.fold_in(jax.random.key(0), t), genome[None]).loss for t in range(3)]
     assert not np.isin(-fresh, searched).any()
+
+
+NUM_WEIGHTS = 500_000
+
+
+def with_model(key, setting):
+    value = setting["x"] + jax.random.normal(key)
+    return value, {}, {"weights": value * jnp.arange(NUM_WEIGHTS, dtype=jnp.float32)}
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_a_population_does_not_hold_the_models(chunk_size):
+    def num_bytes(function, *arguments):
+        program = jax.jit(partial(function, chunk_size=chunk_size)).lower(*arguments).compile()
+        memory = program.memory_analysis()
+        return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+    task, keys = FunctionTask(with_model, SPACE, Objective()), jax.random.split(jax.random.key(0), len(GENOMES))
+    kept = num_bytes(partial(train_members, FunctionTask.evaluate, keep_model=True), task, keys, GENOMES)
+    size = len(GENOMES) * NUM_WEIGHTS * 4
+    assert num_bytes(evaluate, task, keys[0], GENOMES) < size / 100 < size < kept
+
+
+def test_the_winners_models_are_returned_for_all_fresh_seeds():
+    task = FunctionTask(with_model, SPACE, Objective())
+    fresh = evaluate_fresh(task, np.array([0.5, 0.5, 0.0], np.float32), key=0, num_seeds=3, chunk_size=2)
+    assert fresh.model["weights"].shape == (3, NUM_WEIGHTS)
+    np.testing.assert_array_equal(fresh.model["weights"][:, 1], fresh.value)
+    assert evaluate_fresh(TASK, np.zeros(3, np.float32), key=0, num_seeds=2).model is None
+
+
+@jax.tree_util.register_pytree_node_class
+class Callable:
+    """A model that can be called and is a pytree, as many libraries have them."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, x):
+        return self.weight * x
+
+    def tree_flatten(self):
+        return [self.weight], None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        return cls(*leaves)
+
+
+def test_a_model_that_can_be_called_passes_single_precision_as_it_is():
+    @jaxga.single_precision
+    def fitness(key, setting):
+        return setting["x"], {}, Callable(setting["x"])
+
+    fresh = evaluate_fresh(FunctionTask(fitness, SPACE, Objective()), np.ones(3, np.float32), key=0, num_seeds=2)
+    assert isinstance(fresh.model, Callable)
+    np.testing.assert_array_equal(fresh.model(1.0), fresh.value)
+    evaluation = jaxga.single_precision(lambda: Evaluation(jnp.ones(()), {}, Callable(jnp.ones(()))))()
+    assert isinstance(evaluation.model, Callable)
 
 
 DEVICES = """

@@ -68,12 +68,13 @@ def test_a_stopped_process_is_waited_for_on_one_machine(coordinator, is_local, m
     given = {}
     monkeypatch.setattr(runtime.jax.distributed, "initialize", lambda **options: given.update(options))
     monkeypatch.setattr(runtime, "_connect", lambda: None)
-    monkeypatch.setattr(runtime._jax, "make_gloo_tcp_collectives", lambda **options: given.update(options))
+    library = runtime._private("jax._src.lib", "_jax")
+    monkeypatch.setattr(library, "make_gloo_tcp_collectives", lambda **options: given.update(options))
     runtime.distributed(coordinator, 2, 1)
     assert (given["heartbeat_timeout_seconds"] > 24 * 3600) == is_local
     assert given["heartbeat_timeout_seconds"] > 60
     assert given["coordinator_bind_address"] == (coordinator if is_local else None)
-    runtime._jax.make_gloo_tcp_collectives()
+    library.make_gloo_tcp_collectives()
     assert given.get("hostname") == ("127.0.0.1" if is_local else None)
 
 

@@ -68,8 +68,8 @@ def test_an_argument_that_is_wrong(options, message):
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (lambda s: None, r"fitness must return a number, or \(number, dict of metrics\), got None"),
-        (lambda s: (s["x"], {}, 3), "fitness must return a number"),
+        (lambda s: None, r"fitness must return a number, .* or \(number, dict of metrics, model\), got None"),
+        (lambda s: (s["x"], {}, 3, 4), "fitness must return a number"),
         (lambda s: {"loss": s["x"]}, "fitness must return a number"),
         (lambda s: "best", "fitness must return a number"),
         (lambda s: (s["x"], [1.0]), "fitness must return a number"),
@@ -87,6 +87,8 @@ def test_an_argument_that_is_wrong(options, message):
         (lambda s: (s["x"], {"m": jnp.ones(0)}), r"metric 'm' of evaluate must be .* got an array of shape \[0\]"),
         (lambda s: (s["x"], {"a": {"b": 1.0}, "a/b": 2.0}), "two metrics have the name 'a/b'"),
         (lambda s: (s["x"], {"value": 1.0, "metric_value": 2.0}), "two columns .* the name 'metric_value'"),
+        (lambda s: (s["x"], {}, "net"), "the model of evaluate must be a pytree of arrays, got a str at model"),
+        (lambda s: (s["x"], {}, {"w": s["x"], "f": bowl}), r"model .* of arrays, got a function at model\['f'\]"),
     ],
 )
 def test_what_a_fitness_returns(returned, message):

@@ -1,11 +1,14 @@
 """The CPU client is safe by default: no hang, a warning where it is too late."""
 
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from jaxga import runtime
 
 ROOT = Path(__file__).parent.parent
 FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler"
@@ -78,6 +81,44 @@ def test_a_worker_loads_what_process_0_compiled_in_an_earlier_run(tmp_path):
     python(str(script), JAX_COMPILATION_CACHE_DIR=cache)
     python(str(script), JAX_COMPILATION_CACHE_DIR=cache)
     assert [(tmp_path / f"hits{i}").read_text() for i in range(2)] == ["1 3.0", "1 3.0"]
+
+
+PRIVATE = [
+    ("jax._src.xla_bridge", "backends_are_initialized"),
+    ("jax._src.lib", "_jax"),
+    ("jax._src", "cache_key"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), PRIVATE)
+def test_private_names_of_jax_are_looked_up(module, name, monkeypatch):
+    owner = importlib.import_module(module)
+    assert runtime._private(module, name) is getattr(owner, name)
+    monkeypatch.delattr(owner, name)
+    assert runtime._private(module, name) is None
+    assert runtime._private(f"{module}.gone", name) is None
+
+
+def test_without_private_names_of_jax_a_run_goes_on(tmp_path):
+    """JAX itself cannot work without them: here jaxga's look-up finds none."""
+    script = tmp_path / "script.py"
+    gone = "runtime._private = lambda module, name: None\nruntime.configure()\n"
+    script.write_text(WITH_A_WORKER.replace("hits = []", f"{gone}hits = []"))
+    done = python(str(script), JAX_COMPILATION_CACHE_DIR=str(tmp_path / "programs"))
+    assert [(tmp_path / f"hits{i}").read_text() for i in range(2)] == ["0 3.0", "0 3.0"]
+    assert "does not let jaxga choose the address on which Gloo listens" in done.stderr
+
+
+def test_jax_started_too_early_is_not_noticed_without_its_private_name():
+    code = "import jax; from jax._src import xla_bridge; jax.numpy.ones(3); del xla_bridge.backends_are_initialized\n"
+    assert python("-c", code + "import jaxga").stderr == ""
+
+
+def test_private_names_of_jax_are_used_in_one_place():
+    for path in sorted((ROOT / "jaxga").rglob("*.py")):
+        if path.name != "runtime.py":
+            text = path.read_text(encoding="utf-8")
+            assert not any(word in text for word in ("jax._src", "jax.interpreters", "import jaxlib")), path
 
 
 @pytest.mark.slow

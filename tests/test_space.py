@@ -1,5 +1,6 @@
 """The search space: decode and encode are inverses, bounds hold by construction, mistakes are one clear line."""
 
+import json
 import math
 
 import jax
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
+from jaxga.operators.genes import level_bounds
+from jaxga.space import dimension_from
 
 SPACE = SearchSpace(
     lr=LogUniform(1e-5, 1.0),
@@ -20,10 +23,13 @@ SPACE = SearchSpace(
     batch=Categorical([128, 256, 512]),
     rate=Categorical([0.1, 0.25]),
     bias=Categorical([True, False]),
+    depth=Categorical([2, "full", None]),
+    step=Categorical([1, 0.1]),
 )
 GENOMES = st.lists(st.floats(0, 1, width=32), min_size=SPACE.size, max_size=SPACE.size)
 decode = jax.jit(SPACE.decode)
 snap = jax.jit(SPACE.snap)
+bounds = jax.jit(level_bounds(SPACE))
 
 
 @settings(max_examples=200, deadline=None)
@@ -51,6 +57,8 @@ def test_every_setting_lies_in_its_bounds(genome):
     assert setting["batch"] in (128, 256, 512)
     assert setting["rate"] in (0.1, 0.25)
     assert setting["bias"] in (True, False)
+    assert setting["depth"] in (2, "full", None)
+    assert setting["step"] in (1, 0.1)
 
 
 @settings(max_examples=100, deadline=None)
@@ -62,6 +70,93 @@ def test_snap_keeps_the_setting_and_is_idempotent(genome):
     np.testing.assert_array_equal(snapped, snap(snapped))
     discrete = SPACE.is_discrete
     np.testing.assert_allclose(snapped[discrete], SPACE.encode(SPACE.setting(genome))[discrete], rtol=0, atol=2e-7)
+
+
+@settings(max_examples=100, deadline=None)
+@given(GENOMES)
+def test_level_bounds_enclose_the_gene_and_decode_to_its_value(genome):
+    genome = jnp.array(genome)
+    low, high = bounds(genome)
+    discrete = SPACE.is_discrete
+    np.testing.assert_array_equal((low == high), ~discrete)
+    # Within one float32 rounding of the logarithm, for the gene that lies on an edge.
+    assert (np.asarray(low) <= genome + 1e-6).all()
+    assert (np.asarray(high) >= genome - 1e-6).all()
+    # The middle and both ends, moved inwards by a hundredth of the level.
+    for share in (0.01, 0.5, 0.99):
+        assert SPACE.setting(jnp.where(discrete, low + share * (high - low), genome)) == SPACE.setting(genome)
+
+
+@pytest.mark.parametrize("name", [name for name, dimension in SPACE.items if dimension.num_levels in range(2, 20)])
+def test_the_levels_of_a_dimension_tile_the_unit_interval(name):
+    dimension = dict(SPACE.items)[name]
+    genes = jnp.linspace(0.0, 1.0, 1001)
+    low, high = (np.unique(edges) for edges in dimension.level_bounds(genes))
+    assert len(low) == len(high) == dimension.num_levels
+    np.testing.assert_allclose(np.append(low, 1.0), np.append(0.0, high), atol=1e-7)
+
+
+@settings(max_examples=200, deadline=None)
+@given(GENOMES)
+def test_a_value_survives_its_text(genome):
+    for name, value in SPACE.setting(genome).items():
+        dimension = dict(SPACE.items)[name]
+        again = dimension.from_text(dimension.to_text(value))
+        assert type(again) is type(value)
+        # A real number is written in float32's digits.
+        assert again == value or np.float32(again) == np.float32(value)
+        column = np.array([value, value], dimension.dtype)
+        assert {dimension.from_text(dimension.to_text(cell)) for cell in column} == {again}
+        [position, _] = dimension.positions(column)
+        assert dimension.low <= position <= dimension.high
+        if dimension.is_categorical:
+            assert dimension.labels[int(position)] == str(again)
+
+
+def test_a_column_has_the_type_that_a_person_reads():
+    assert {name: dimension.dtype.kind for name, dimension in SPACE.items} == {
+        "lr": "f",
+        "momentum": "f",
+        "layers": "i",
+        "width": "i",
+        "activation": "U",
+        "batch": "i",
+        "rate": "f",
+        "bias": "b",
+        "depth": "O",
+        "step": "f",
+    }
+    assert Categorical(["full", 2]).dtype == object  # numpy would make text of both
+
+
+def test_a_space_survives_json():
+    described = json.loads(json.dumps(SPACE.to_dict()))
+    assert SearchSpace.from_dict(described) == SPACE
+    numpy_bounds = SearchSpace(x=Uniform(np.float32(0.5), np.float64(2.0)), n=Integer(np.int64(1), 4))
+    assert SearchSpace.from_dict(json.loads(json.dumps(numpy_bounds.to_dict()))) == numpy_bounds
+
+
+@pytest.mark.parametrize(
+    ("dimension", "cell"),
+    [
+        (Uniform(0.0, 1.0), "1.5"),
+        (Uniform(0.0, 1.0), "high"),
+        (Uniform(0.0, 1.0), "nan"),
+        (LogUniform(1e-3, 1.0), "0"),
+        (Integer(1, 4), "2.5"),
+        (Integer(1, 4), "5"),
+        (Integer(1, 4), "True"),
+        (LogInteger(1, 4), ""),
+        (Categorical([1, 2]), "3"),
+        (Categorical([1, 2]), "one"),
+        (Categorical(["a", "b"]), "A"),
+        (Categorical([True, False]), "1"),
+    ],
+)
+def test_text_that_is_no_value_is_refused(dimension, cell):
+    with pytest.raises(ValueError, match=f"{type(dimension).__name__}: value must .* got '?{cell}") as raised:
+        dimension.from_text(cell)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("value", [1, 2, 3, 99, 1_000, 54_321, 99_999, 100_000])
@@ -87,6 +182,8 @@ def test_decode_gives_scalars_of_the_right_type_inside_jit():
         "batch": ((), "int32"),
         "rate": ((), "float32"),
         "bias": ((), "int32"),
+        "depth": ((), "int32"),
+        "step": ((), "float32"),
     }
     assert setting["batch"] == 256
     assert setting["activation"] == 1
@@ -133,7 +230,12 @@ def test_equal_spaces_are_equal_and_hash_alike():
         (lambda: SPACE.encode({"lr": 0.1}), "a setting has the names"),
         (lambda: SearchSpace(x=Uniform(0, 1)).encode({"x": 1.5}), r"value must lie in \[0, 1\], got 1.5"),
         (lambda: SearchSpace(x=Categorical(["a", "b"])).encode({"x": "c"}), "must be one of"),
-        (lambda: SPACE.settings(np.zeros((2, 3))), r"shape \[N, 8\], got \[2, 3\]"),
+        (lambda: SearchSpace.from_dict(["x"]), "a dict of described dimensions is needed, got"),
+        (lambda: SearchSpace.from_dict({"x": 1}), "SearchSpace: x: a dimension must have a kind of .* got 1"),
+        (lambda: SearchSpace.from_dict({"x": {"kind": "Real"}}), "x: a dimension must have a kind of .*'Uniform'"),
+        (lambda: dimension_from({"kind": "Uniform", "top": 1}), "must have a kind of .* and its arguments"),
+        (lambda: dimension_from({"kind": "Uniform", "low": 1, "high": 0}), "Uniform: low must be below high"),
+        (lambda: SPACE.settings(np.zeros((2, 3))), r"shape \[N, 10\], got \[2, 3\]"),
     ],
 )
 def test_a_mistake_is_one_line_with_what_was_given_and_what_is_allowed(make, message):

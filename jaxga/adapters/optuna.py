@@ -17,11 +17,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm
-from jaxga.space import Categorical, Dimension, Integer, LogInteger, LogUniform, SearchSpace, Uniform
+from jaxga.space import (
+    MAX_LEVELS,
+    MAX_LOG_INTEGER,
+    Categorical,
+    Dimension,
+    Integer,
+    LogInteger,
+    SearchSpace,
+    Uniform,
+)
 
 # Of a study that goes on, the best so many trials are learned from.
 _MAX_KNOWN = 512
-_MAX_LEVELS, _MAX_LOG_INTEGER = 2**22, 100_000  # of jaxga's own whole numbers
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -30,14 +38,10 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     for name, dimension in space.items:
         if isinstance(dimension, Categorical):
             found[name] = CategoricalDistribution(dimension.choices)
-        elif isinstance(dimension, Integer | LogInteger):
-            found[name] = IntDistribution(
-                int(dimension.low), int(dimension.high), log=isinstance(dimension, LogInteger)
-            )
+        elif dimension.is_discrete:
+            found[name] = IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
         else:
-            found[name] = FloatDistribution(
-                float(dimension.low), float(dimension.high), log=isinstance(dimension, LogUniform)
-            )
+            found[name] = FloatDistribution(float(dimension.low), float(dimension.high), log=dimension.is_log)
     return found
 
 
@@ -143,7 +147,7 @@ def _axis(distribution: BaseDistribution) -> _Axis:
     low, high, step = distribution.low, distribution.high, distribution.step
     if distribution.log:
         whole = isinstance(distribution, IntDistribution)
-        if whole and high <= _MAX_LOG_INTEGER:
+        if whole and high <= MAX_LOG_INTEGER:
             return _Axis(LogInteger(int(low), int(high)), int, int)
         # In double precision, whatever the range; whole numbers of so many are as good as real ones.
         start, ratio = math.log(low), math.log(high) - math.log(low)
@@ -159,7 +163,7 @@ def _axis(distribution: BaseDistribution) -> _Axis:
             Uniform(0.0, 1.0), lambda x: min(max(low + x * width, low), high), lambda value: (value - low) / width
         )
     last = round((high - low) / step)
-    dimension = Integer(0, last) if last < _MAX_LEVELS else Uniform(0.0, float(last))
+    dimension = Integer(0, last) if last < MAX_LEVELS else Uniform(0.0, float(last))
     return _Axis(dimension, lambda i: min(low + step * round(i), high), lambda value: round((value - low) / step))
 
 

@@ -73,14 +73,15 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
 
 @single_precision
 def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
-    """The generations walk along one Sobol sequence, shifted by a random vector of the search's own.
+    """Consecutive points of one Sobol sequence, shifted by one random vector for each search.
 
     Args:
         space: the search space.
         population_size: P, at least 1.
 
-    Source: I. M. Sobol, "On the distribution of points in a cube", 1967; the shift: R. Cranley, T. N. L. Patterson,
-    "Randomization of number theoretic methods for multiple integration", 1976.
+    Source: I. M. Sobol, "On the distribution of points in a cube", 1967; direction numbers: S. Joe, F. Y. Kuo,
+    "Constructing Sobol sequences with better two-dimensional projections", 2008; shift: R. Cranley, T. N. L.
+    Patterson, "Randomization of number theoretic methods for multiple integration", 1976.
     """
     check_search(space, population_size, 1)
     directions = jnp.asarray(_sobol_directions(space.size))
@@ -134,42 +135,11 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
 
 
 def _sobol_directions(num_genes: int) -> np.ndarray:
-    """u32[bits, D]: direction numbers from the first primitive polynomials over two elements, odd starts."""
-    table = np.zeros((_SOBOL_BITS, num_genes), np.uint32)
-    table[:, 0] = [1 << (_SOBOL_BITS - 1 - i) for i in range(_SOBOL_BITS)]
-    starts = np.random.default_rng(659)
-    for gene, (degree, polynomial) in enumerate(_primitive_polynomials(num_genes - 1), start=1):
-        # Any odd m_i below 2^i is allowed; the first is 1.
-        m = [1] + [int(2 * starts.integers(0, 2**i) + 1) for i in range(1, degree)]
-        for i in range(degree, _SOBOL_BITS):
-            new = m[i - degree] ^ (m[i - degree] << degree)
-            for k in range(1, degree):
-                if (polynomial >> (degree - k)) & 1:
-                    new ^= m[i - k] << k
-            m.append(new)
-        table[:, gene] = [m[i] << (_SOBOL_BITS - 1 - i) for i in range(_SOBOL_BITS)]
-    return table
+    """u32[bits, D]: the direction numbers of S. Joe and F. Y. Kuo, 2008, taken from the points of scipy's sequence."""
+    from scipy.stats import qmc  # not at the top: scipy.stats takes a second to import
 
-
-def _primitive_polynomials(num: int) -> list[tuple[int, int]]:
-    """The first ``num`` primitive polynomials over two elements, as (degree, bits)."""
-    found: list[tuple[int, int]] = []
-    degree = 1
-    while len(found) < num:
-        for polynomial in range((1 << degree) | 1, 1 << (degree + 1), 2):
-            if len(found) < num and _is_primitive(degree, polynomial):
-                found.append((degree, polynomial))
-        degree += 1
-    return found
-
-
-def _is_primitive(degree: int, polynomial: int) -> bool:
-    """Whether x has the order 2^degree - 1 modulo the polynomial."""
-    element = 1
-    for power in range(1, 1 << degree):
-        element <<= 1
-        if element >> degree:
-            element ^= polynomial
-        if element == 1:
-            return power == (1 << degree) - 1
-    return False
+    engine = qmc.Sobol(num_genes, scramble=False, bits=_SOBOL_BITS)
+    engine.random()  # point 0
+    # The Gray code of 2^(i + 1) - 1 has bit i alone: that point is direction number i. The next one is 2^(i + 1).
+    points = [engine.fast_forward(2**i - 1).random()[0] for i in range(_SOBOL_BITS)]
+    return (np.stack(points) * 2**_SOBOL_BITS).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""A run in other tools' words: ``jaxga export DIR --optuna sqlite:///FILE``."""
+"""Export a run to other tools: ``jaxga export DIR --optuna sqlite:///FILE``."""
 
 import itertools
 import sys
@@ -10,8 +10,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from jaxga.cli.arguments import MISTAKES, fail, parse
-from jaxga.runs.folder import read_config
-from jaxga.runs.saved import read_history, space_and_objective
+from jaxga.runs.saved import SavedRun
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (2 for what the user can mend)."""
+    """Run the command line; returns the exit status (2 for a mistake of the user)."""
     try:
         parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
         if parsed is not None:
@@ -35,18 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: Options) -> None:
-    from jaxga.report.study import storage_errors, study, trials
+    from jaxga.report.study import create_study, storage_errors, trials
 
-    config = read_config(options.folder)
-    space, objective = space_and_objective(config)
-    blocks = read_history(options.folder / "history.csv", space)
-    first = next(blocks, None)
-    if first is None:
-        raise ValueError(f"{options.folder} has no recorded generation")
-    name = options.name or config["run"]
+    run = SavedRun.read(options.folder)
+    blocks = run.blocks()
+    first = next(blocks)  # raises before a study is made where nothing was recorded
+    name = options.name or run.config["run"]
     with storage_errors(f"--optuna {options.optuna}"):
-        made = study(name, space, objective, {}, storage=options.optuna)
+        made = create_study(name, run.objective, options.optuna)
         for block in itertools.chain([first], blocks):
-            made.add_trials(trials(space, block))
+            made.add_trials(trials(run.space, block))
         num_trials = len(made.get_trials(deepcopy=False))
     print(f"study {name}: {num_trials} trials in {options.optuna}")

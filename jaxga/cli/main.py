@@ -3,6 +3,9 @@
 import importlib
 import signal
 import sys
+from functools import partial
+
+from jaxga.distribution import installed_versions
 
 _COMMANDS = {
     "run": "Evolve a task's hyperparameters.",
@@ -21,13 +24,13 @@ def main() -> None:
         print("\n".join(f"  {command:<8}{about}" for command, about in _COMMANDS.items()))
         print("\njaxga COMMAND --help shows the options of a command.")
         return
+    if name == "--version":
+        print(*installed_versions(["jaxga"]).values())
+        return
     if name not in _COMMANDS:
         print(f"error: jaxga: the command must be one of {', '.join(_COMMANDS)}, got {name!r}", file=sys.stderr)
         sys.exit(2)
     from jaxga.cli.start import run_command
 
-    run_command(importlib.import_module(f"jaxga.cli.{name}").main)
-
-
-if __name__ == "__main__":
-    main()
+    command = importlib.import_module(f"jaxga.cli.{name}").main
+    run_command(command if name == "run" else partial(command, sys.argv[2:]))

@@ -1,32 +1,53 @@
-"""The command line of ``run.py``: its options, their help, and what they must satisfy."""
+"""The options of ``jaxga run``: each one is declared once, with its help and what it is for."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from typer import Option
 
 from jaxga import runtime
 from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
-from jaxga.cli.catalogue import OPTIONS, TASKS, Entry
+from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
 from jaxga.loop import MAX_SEED
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
-from jaxga.runs.stopping import Rules
+from jaxga.runs.config import LENGTH
+from jaxga.runs.model import Keep
+from jaxga.runs.stopping import Stop
 from jaxga.runs.tracking import TRACKERS
 from jaxga.space import SearchSpace
+from jaxga.task import RunDefaults
 from jaxga.text import check_choice, shorten
 
+
+class Use(NamedTuple):
+    """What an option is for; by default it is a part of the run, which a resume has to match.
+
+    Attributes:
+        task: the parameter of the task's factory that it sets.
+        algorithm: the parameter of the algorithm's factory that it sets; the plan shows it.
+        choices: the words that it allows.
+        most: its largest value.
+        outside: whether it changes no figure of the run: where the run computes, what it writes and shows.
+    """
+
+    task: str | None = None
+    algorithm: str | None = None
+    choices: Callable[[], Iterable[str]] | None = None
+    most: int = MAX_MEMBERS
+    outside: bool = False
+
+
 _SEARCH, _TRAINING, _RUN, _STOP = "Search", "Training", "Run", "Stop early"
-_TASK_DEFAULT = "the task's own"
-_OWN = "the algorithm's own"
+_TASK_DEFAULT, _OWN = "the task's own", "the algorithm's own"
 
 
 @dataclass(frozen=True)
@@ -34,14 +55,31 @@ class Options:
     """Evolve a task's hyperparameters: a genetic algorithm joined by invasive species.
 
     Trains a whole population at once and breeds the next one. Writes a folder with the run's configuration, its
-    history, figures and a report.
+    history, its trained model, figures and a report.
     """
 
-    task: Annotated[str, Option(help=f"What to train: {', '.join(TASKS)}.")] = "mnist"
+    task: Annotated[
+        str,
+        Option(
+            help=f"What to train: {', '.join(registered())}; or your own, as package.module:factory or "
+            "path/to/file.py:factory."
+        ),
+    ] = "mnist"
+    set: Annotated[
+        list[str] | None,
+        Option(
+            rich_help_panel=_TRAINING,
+            metavar="NAME=VALUE",
+            show_default=False,
+            help="An argument of the task's factory; may be repeated.",
+        ),
+    ] = None
 
-    algorithm: Annotated[str, Option(rich_help_panel=_SEARCH, help=f"What breeds: {', '.join(ALGORITHMS)}.")] = (
-        "invasive_ga"
-    )
+    algorithm: Annotated[
+        str,
+        Option(rich_help_panel=_SEARCH, help=f"What breeds: {', '.join(ALGORITHMS)}."),
+        Use(choices=lambda: ALGORITHMS),
+    ] = "invasive_ga"
     pop: Annotated[
         int | None,
         Option(
@@ -50,22 +88,20 @@ class Options:
             show_default=_TASK_DEFAULT,
             help="Members per generation (the initial population).",
         ),
+        Use(most=MAX_POPULATION),
     ] = None
     generations: Annotated[
         int | None, Option(min=1, rich_help_panel=_SEARCH, show_default=_TASK_DEFAULT, help="Generations in all.")
     ] = None
     parents: Annotated[
         int | None,
-        Option(
-            min=1,
-            rich_help_panel=_SEARCH,
-            show_default=_OWN,
-            help="Best members that breed; fewer than --pop.",
-        ),
+        Option(min=1, rich_help_panel=_SEARCH, show_default=_OWN, help="Best members that breed; at most --pop."),
+        Use(algorithm="num_parents"),
     ] = None
     mutations: Annotated[
         int | None,
         Option(min=1, rich_help_panel=_SEARCH, show_default=_OWN, help="Genes changed in a mutated child."),
+        Use(algorithm="num_mutations"),
     ] = None
     invaders: Annotated[
         int | None,
@@ -73,40 +109,63 @@ class Options:
             min=0,
             rich_help_panel=_SEARCH,
             show_default="half of --pop",
-            help="Children per generation that the surrogate picks; 0 is the standard GA.",
+            help="Children per generation that the surrogate chooses; 0 is the standard genetic algorithm.",
         ),
+        Use(algorithm="num_invaders"),
     ] = None
     surrogate: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"Model of the loss: {', '.join(SURROGATES)}."),
+        Use(algorithm="surrogate", choices=lambda: SURROGATES),
     ] = None
     selection: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(SELECTIONS)}."),
+        Use(algorithm="selection", choices=lambda: SELECTIONS),
     ] = None
     crossover: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(CROSSOVERS)}."),
+        Use(algorithm="crossover", choices=lambda: CROSSOVERS),
     ] = None
     mutation: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(MUTATIONS)}."),
+        Use(algorithm="mutation", choices=lambda: MUTATIONS),
     ] = None
     survival: Annotated[
         str | None,
         Option(rich_help_panel=_SEARCH, show_default=_OWN, help=f"ga: {', '.join(SURVIVALS)}."),
+        Use(algorithm="survival", choices=lambda: SURVIVALS),
     ] = None
     search: Annotated[
-        Literal["default", "full"],
-        Option(rich_help_panel=_SEARCH, help="Which hyperparameters: the original's two, or all of the task's."),
-    ] = "default"
-    seed: Annotated[int, Option(min=0, rich_help_panel=_SEARCH, help="The same seed gives the same run.")] = 0
+        str | None,
+        Option(
+            rich_help_panel=_SEARCH,
+            show_default=_TASK_DEFAULT,
+            help="mnist, cartpole, ppo: which hyperparameters; default (the original's two) or full (all of them).",
+        ),
+        Use(task="search"),
+    ] = None
+    seed: Annotated[
+        int, Option(min=0, rich_help_panel=_SEARCH, help="The same seed gives the same run."), Use(most=MAX_SEED)
+    ] = 0
+    warm_start: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_SEARCH,
+            show_default=False,
+            metavar="FILE",
+            help="Begin with the settings of a history (.csv, .parquet), a .json list or an Optuna URL.",
+        ),
+    ] = None
 
     replicates: Annotated[
         int | None,
         Option(
             min=1, rich_help_panel=_TRAINING, show_default=_TASK_DEFAULT, help="Seeds per member; their mean counts."
         ),
+        Use(most=MAX_POPULATION),
     ] = None
     fresh: Annotated[
         int | None,
@@ -116,14 +175,23 @@ class Options:
             show_default=_TASK_DEFAULT,
             help="Fresh seeds under which the winner is trained again at the end.",
         ),
+        Use(most=MAX_POPULATION),
     ] = None
     steps: Annotated[
         int | None,
-        Option(min=1, rich_help_panel=_TRAINING, show_default=_TASK_DEFAULT, help="Training steps a member."),
+        Option(
+            min=1,
+            rich_help_panel=_TRAINING,
+            show_default=_TASK_DEFAULT,
+            help="mnist, cartpole, ppo: training steps of a member.",
+        ),
+        Use(task="num_steps"),
     ] = None
     dataset: Annotated[
-        Literal["mnist", "fashion_mnist"], Option(rich_help_panel=_TRAINING, help="mnist: which images.")
-    ] = "mnist"
+        str | None,
+        Option(rich_help_panel=_TRAINING, show_default="mnist", help="mnist: mnist or fashion_mnist."),
+        Use(task="dataset"),
+    ] = None
     data_dir: Annotated[
         Path | None,
         Option(
@@ -131,19 +199,27 @@ class Options:
             show_default="JAXGA_DATA_DIR, else a download, else embedded 8x8 digits",
             help="mnist: folder of the four IDX files, gzipped or not.",
         ),
+        Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
     ] = None
-    env: Annotated[str, Option(rich_help_panel=_TRAINING, help="ppo: gymnax environment.")] = "CartPole-v1"
+    env: Annotated[
+        str | None,
+        Option(rich_help_panel=_TRAINING, show_default="CartPole-v1", help="ppo: gymnax environment."),
+        Use(task="env"),
+    ] = None
     metric: Annotated[
-        Literal["return", "area"],
+        str | None,
         Option(
             rich_help_panel=_TRAINING,
-            help="cartpole, ppo: mean return after training, or area under the learning curve.",
+            show_default="return",
+            help="cartpole, ppo: return (mean return after training) or area (under the learning curve).",
         ),
-    ] = "return"
+        Use(task="metric"),
+    ] = None
 
     out: Annotated[
         Path | None,
         Option(rich_help_panel=_RUN, show_default="runs/TASK-DATE", help="Folder to write; new or empty."),
+        Use(outside=True),
     ] = None
     resume: Annotated[
         Path | None,
@@ -153,7 +229,15 @@ class Options:
             metavar="DIR",
             help="Go on with the run in DIR; its options hold, --generations may be raised.",
         ),
+        Use(outside=True),
     ] = None
+    model: Annotated[
+        Keep,
+        Option(
+            rich_help_panel=_RUN, help="Trained models to keep: that of the best fresh seed, those of all, or none."
+        ),
+        Use(outside=True),
+    ] = "best"
     chunk: Annotated[
         int | None,
         Option(
@@ -167,6 +251,7 @@ class Options:
     processes: Annotated[
         str,
         Option(rich_help_panel=_RUN, help="Processes on this machine: a number, or auto (one a core; 1 on a GPU)."),
+        Use(outside=True),
     ] = "auto"
     coordinator: Annotated[
         str | None,
@@ -175,12 +260,17 @@ class Options:
             show_default=False,
             help="HOST:PORT of process 0 of a run on several hosts, or auto under SLURM, Kubernetes or Open MPI.",
         ),
+        Use(outside=True),
     ] = None
     num_processes: Annotated[
-        int | None, Option(min=1, rich_help_panel=_RUN, show_default=False, help="With --coordinator: how many.")
+        int | None,
+        Option(min=1, rich_help_panel=_RUN, show_default=False, help="With --coordinator: how many."),
+        Use(outside=True),
     ] = None
     process_id: Annotated[
-        int | None, Option(min=0, rich_help_panel=_RUN, show_default=False, help="With --coordinator: which, from 0.")
+        int | None,
+        Option(min=0, rich_help_panel=_RUN, show_default=False, help="With --coordinator: which, from 0."),
+        Use(outside=True),
     ] = None
     target: Annotated[
         float | None, Option(rich_help_panel=_STOP, show_default=False, help="A best value that is good enough.")
@@ -195,77 +285,71 @@ class Options:
             min=0,
             rich_help_panel=_STOP,
             show_default=False,
-            help="Seconds of the whole command, the report counted: no generation begins that would end too late.",
+            help="Seconds of the whole command with its report: no generation begins that would end too late.",
         ),
     ] = None
     max_evaluations: Annotated[
         int | None,
         Option(min=1, rich_help_panel=_STOP, show_default=False, help="Trainings: members x replicates, never more."),
     ] = None
-    warm_start: Annotated[
-        str | None,
-        Option(
-            rich_help_panel=_SEARCH,
-            show_default=False,
-            metavar="FILE",
-            help="Begin with what a history (.csv, .parquet), a .json list of settings or an Optuna URL knows.",
-        ),
-    ] = None
     no_report: Annotated[
-        bool, Option("--no-report", rich_help_panel=_RUN, help="Leave out figures, report.html and history.parquet.")
+        bool,
+        Option("--no-report", rich_help_panel=_RUN, help="Leave out figures, report.html and history.parquet."),
+        Use(outside=True),
     ] = False
-    tensorboard: Annotated[bool, Option("--tensorboard", rich_help_panel=_RUN, help="Write DIR/tensorboard.")] = False
-    wandb: Annotated[bool, Option("--wandb", rich_help_panel=_RUN, help="Log to Weights & Biases.")] = False
-    mlflow: Annotated[bool, Option("--mlflow", rich_help_panel=_RUN, help="Log to MLflow.")] = False
-    quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only.")] = False
-    dry_run: Annotated[bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop.")] = False
+    tensorboard: Annotated[
+        bool, Option("--tensorboard", rich_help_panel=_RUN, help="Write DIR/tensorboard."), Use(outside=True)
+    ] = False
+    wandb: Annotated[
+        bool, Option("--wandb", rich_help_panel=_RUN, help="Log to Weights & Biases."), Use(outside=True)
+    ] = False
+    mlflow: Annotated[bool, Option("--mlflow", rich_help_panel=_RUN, help="Log to MLflow."), Use(outside=True)] = False
+    quiet: Annotated[bool, Option("--quiet", rich_help_panel=_RUN, help="Print errors only."), Use(outside=True)] = (
+        False
+    )
+    dry_run: Annotated[
+        bool, Option("--dry-run", rich_help_panel=_RUN, help="Show what would run, and stop."), Use(outside=True)
+    ] = False
 
-    @property
-    def entry(self) -> Entry:
-        """The task's row of the catalogue."""
-        return TASKS[self.task]
-
-    def resolve(self) -> "Options":
-        """The same options with the task's defaults filled in.
-
-        Raises:
-            ValueError: an unknown task or algorithm, options that contradict one another.
-        """
-        for option, allowed in _CHOICES.items():
-            if (value := getattr(self, option)) is not None:
-                check_choice(f"--{option}", value, allowed)
-        entry, accepted = self.entry, inspect.signature(ALGORITHMS[self.algorithm]).parameters
-        for option, parameter in _BREEDING.items():
-            if getattr(self, option) is not None and parameter not in accepted:
-                raise ValueError(f"--{option} does not apply to --algorithm {self.algorithm}")
-        self._check_processes()
-        for option in ("out", "resume"):
-            if not _is_utf8(str(getattr(self, option))):  # what writes the checkpoints takes no other
-                raise ValueError(f"--{option} must be a name in UTF-8, got {str(getattr(self, option))!r}")
-        for field in dataclasses.fields(self):
-            option, value = f"--{field.name.replace('_', '-')}", getattr(self, field.name)
-            if value != field.default and self.task not in OPTIONS.get(field.name, (self.task,)):
-                raise ValueError(f"{option} does not apply to --task {self.task}")
-            most = _MOST.get(field.name, MAX_MEMBERS)
-            if isinstance(value, int) and value > most:
-                raise ValueError(f"{option} must be at most {most:,}, got {shorten(str(value))}")
-        defaults = {
-            "pop": entry.pop,
-            "generations": entry.generations,
-            "replicates": entry.replicates,
-            "fresh": entry.fresh,
-        }
-        if self.target is not None and not math.isfinite(self.target):
-            raise ValueError(f"--target must be a finite number, got {self.target}")
-        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
-            raise ValueError(f"--max-seconds must be above 0 and finite, got {self.max_seconds}")
+    def check(self) -> None:
+        """Raise ``ValueError`` for an unknown word, a number out of its range, or options that contradict."""
+        for name, use in USES.items():
+            option, value = flag(name), getattr(self, name)
+            if use.choices is not None and value is not None:
+                check_choice(option, value, use.choices())
+            if isinstance(value, int) and value > use.most:
+                raise ValueError(f"{option} must be at most {use.most:,}, got {shorten(str(value))}")
+        accepted = inspect.signature(ALGORITHMS[self.algorithm]).parameters
+        for name, use in USES.items():
+            if use.algorithm is not None and getattr(self, name) is not None and use.algorithm not in accepted:
+                raise ValueError(f"{flag(name)} does not apply to --algorithm {self.algorithm}")
+        for path in (self.out, self.resume):
+            if not _is_utf8(str(path)):  # the report and the trackers take no other
+                raise ValueError(f"a folder must have a name in UTF-8, got {str(path)!r}")
         for name, (package, _) in TRACKERS.items():
             if getattr(self, name) and importlib.util.find_spec(package) is None:
-                raise ValueError(f"--{name} needs the package {package}: {install_hint(name)}")
-        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        resolved = dataclasses.replace(self, **missing)
-        resolved._check_sizes()
-        return resolved
+                raise ValueError(f"{flag(name)} needs the package {package}: {install_hint(name)}")
+        self._check_processes()
+        _ = self.stop
+
+    def with_defaults(self, defaults: RunDefaults) -> "Options":
+        """The same options with the task's own sizes where none are given; ``ValueError`` where they are too large."""
+        own = {
+            "pop": defaults.population_size,
+            "generations": defaults.num_generations,
+            "replicates": defaults.num_replicates,
+            "fresh": defaults.num_fresh,
+        }
+        filled = dataclasses.replace(self, **{k: v for k, v in own.items() if getattr(self, k) is None})
+        pop, replicates, generations = filled.sizes
+        if pop * replicates > _MAX_TRAININGS:
+            what = f"{pop:,} x {replicates:,}"
+            raise ValueError(f"--pop x --replicates must be at most {_MAX_TRAININGS:,} a generation, got {what}")
+        if pop * generations > MAX_MEMBERS:
+            what = f"{pop:,} x {generations:,}"
+            raise ValueError(f"--pop x --generations must be at most {MAX_MEMBERS:,} members, got {what}")
+        _ = filled.num_generations
+        return filled
 
     def _check_processes(self) -> None:
         most = _MAX_PROCESSES_A_CORE * runtime.num_cores()
@@ -287,57 +371,96 @@ class Options:
             if self.num_processes is None:
                 raise ValueError("--coordinator HOST:PORT needs --num-processes and --process-id")
 
-    def _check_sizes(self) -> None:
-        """Of resolved options: what is computed in a generation, and in all of them, can be counted."""
-        assert self.generations is not None
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Members a generation, replicates a member, generations; of options :meth:`with_defaults`."""
         assert self.pop is not None
         assert self.replicates is not None
-        if self.pop * self.replicates > _MAX_TRAININGS:
-            what = f"{self.pop:,} x {self.replicates:,}"
-            raise ValueError(f"--pop x --replicates must be at most {_MAX_TRAININGS:,} a generation, got {what}")
-        if self.pop * self.generations > MAX_MEMBERS:
-            what = f"{self.pop:,} x {self.generations:,}"
-            raise ValueError(f"--pop x --generations must be at most {MAX_MEMBERS:,} members, got {what}")
-        _ = self.num_generations
+        assert self.generations is not None
+        return self.pop, self.replicates, self.generations
 
     @property
     def num_generations(self) -> int:
-        """How many there will be at most; of resolved options."""
-        assert self.generations is not None
-        assert self.pop is not None
-        assert self.replicates is not None
-        return self.rules.num_generations(self.generations, self.pop * self.replicates)
+        """How many there will be at most; of options :meth:`with_defaults`."""
+        pop, replicates, generations = self.sizes
+        with _named_as_options():
+            return self.stop.num_generations(generations, pop * replicates)
 
     @property
-    def rules(self) -> Rules:
-        """The stop rules."""
-        return Rules(self.target, self.patience, self.max_seconds, self.max_evaluations)
+    def stop(self) -> Stop:
+        """The rules that end the run early."""
+        with _named_as_options():
+            return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
+
+    @property
+    def task_options(self) -> dict[str, tuple[str, Any]]:
+        """Parameter of the task's factory -> the option that sets it, and its value; of the options given."""
+        given = {use.task: (flag(name), getattr(self, name)) for name, use in USES.items() if use.task is not None}
+        return {parameter: pair for parameter, pair in given.items() if pair[1] is not None}
+
+    @property
+    def breeding(self) -> dict[str, Any]:
+        """The options given that are the algorithm's, by their own names."""
+        names = [name for name, use in USES.items() if use.algorithm is not None]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def make_algorithm(self, space: SearchSpace) -> Algorithm:
-        """The algorithm on this space; of resolved options."""
+        """The algorithm on this space; of options :meth:`with_defaults`."""
+        arguments = {USES[name].algorithm: value for name, value in self.breeding.items()}
         factory: Callable[..., Algorithm] = ALGORITHMS[self.algorithm]
-        given = {parameter: getattr(self, option) for option, parameter in _BREEDING.items()}
-        return factory(space, population_size=self.pop, **{k: v for k, v in given.items() if v is not None})
+        return factory(space, population_size=self.pop, **arguments)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for config.json."""
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
 
+    def identity(self) -> dict[str, Any]:
+        """The options that the figures of the run are a function of, as plain values."""
+        return {k: v for k, v in self.as_dict().items() if k not in LENGTH and not USES[k].outside}
+
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Options":
-        """Inverse of :meth:`as_dict`; ``ValueError`` where a value is of another kind than its option."""
+        """Inverse of :meth:`as_dict`; ``ValueError`` where a value has not its option's type."""
         kinds, values = get_type_hints(cls), {}
         for name, value in plain.items():
             values[name] = Path(value) if isinstance(value, str) and kinds[name] == Path | None else value
             if not _is_a(values[name], kinds[name]):
-                raise ValueError(f"config.json: --{name.replace('_', '-')} cannot be {shorten(repr(value))}")
+                raise ValueError(f"config.json: {flag(name)} cannot be {shorten(repr(value))}")
         return cls(**values)
 
 
+def flag(name: str) -> str:
+    """An option as the command line has it.
+
+    >>> flag("max_seconds")
+    '--max-seconds'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+@contextlib.contextmanager
+def _named_as_options() -> Iterator[None]:
+    """Write ``--max-seconds`` where a library error begins with ``max_seconds``."""
+    try:
+        yield
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ValueError(f"{flag(name)} {rest}") from None
+
+
+# What each option is for, by its name.
+USES: dict[str, Use] = {
+    name: next((part for part in get_args(kind) if isinstance(part, Use)), Use())
+    for name, kind in get_type_hints(Options, include_extras=True).items()
+}
+
+
 def _is_a(value: Any, kind: Any) -> bool:
-    """Whether the value is of an option's kind, as the option's annotation has it."""
+    """Whether the value is of an option's type, as the option's annotation has it."""
     if get_origin(kind) is Literal:
         return value in get_args(kind)
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_a(item, get_args(kind)[0]) for item in value)
     if isinstance(kind, UnionType):
         return any(_is_a(value, one) for one in get_args(kind))
     return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
@@ -356,30 +479,8 @@ def _is_whole(text: str) -> bool:
     return text.isdecimal() and len(text) < 10 and int(text) >= 1
 
 
-# Options that are one of some names.
-_CHOICES = {
-    "task": TASKS,
-    "algorithm": ALGORITHMS,
-    "surrogate": SURROGATES,
-    "selection": SELECTIONS,
-    "crossover": CROSSOVERS,
-    "mutation": MUTATIONS,
-    "survival": SURVIVALS,
-}
-# Keys of the trainings of a generation are made side by side: 16 million take 0.1 GB.
+# The keys of a generation's trainings are made side by side: 16 million take 0.1 GB.
 _MAX_TRAININGS = 2**24
-_MOST = {"pop": MAX_POPULATION, "replicates": MAX_POPULATION, "fresh": MAX_POPULATION, "seed": MAX_SEED}
-# More would only wait for one another; a test runs two on one core.
+# More processes would only wait for one another; a test runs two on one core.
 _MAX_PROCESSES_A_CORE = 4
 _MAX_PORT = 65_535
-# Command-line option -> parameter of an algorithm's factory.
-_BREEDING = {
-    "parents": "num_parents",
-    "mutations": "num_mutations",
-    "invaders": "num_invaders",
-    "surrogate": "surrogate",
-    "selection": "selection",
-    "crossover": "crossover",
-    "mutation": "mutation",
-    "survival": "survival",
-}

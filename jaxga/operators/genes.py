@@ -1,12 +1,11 @@
 """What the operators need to know of a gene beyond its coordinate."""
 
-import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.space import LogInteger, SearchSpace
+from jaxga.space import SearchSpace
 
 
 def reflect(genomes: Array) -> Array:
@@ -29,20 +28,8 @@ def level_bounds(space: SearchSpace) -> Callable[[Array], tuple[Array, Array]]:
     """
 
     def bounds(genomes: Array) -> tuple[Array, Array]:
-        lows, highs = [], []
-        for i, (_, dimension) in enumerate(space.items):
-            gene, n = genomes[..., i], dimension.num_levels
-            if isinstance(dimension, LogInteger):
-                level = dimension.decode(gene).astype(jnp.float32)
-                width = math.log((dimension.high + 1) / dimension.low)
-                low, high = jnp.log(level / dimension.low) / width, jnp.log((level + 1) / dimension.low) / width
-            elif n:
-                level = jnp.clip(jnp.floor(gene * n), 0, n - 1)
-                low, high = level / n, (level + 1) / n
-            else:
-                low = high = gene
-            lows.append(low)
-            highs.append(high)
+        pairs = [dimension.level_bounds(genomes[..., i]) for i, (_, dimension) in enumerate(space.items)]
+        lows, highs = zip(*pairs, strict=True)
         return jnp.stack(lows, -1), jnp.stack(highs, -1)
 
     return bounds

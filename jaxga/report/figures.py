@@ -1,4 +1,4 @@
-"""The figures of a report, drawn by plotly."""
+"""The figures of the report page, drawn by plotly."""
 
 import html
 import math
@@ -10,27 +10,21 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.colors import sample_colorscale
 
-from jaxga.base import Species
-from jaxga.report.findings import (
-    Importances,
-    Ranking,
-    best_so_far,
-    choice_places,
-    log_ticks,
-    quartiles,
-    shortened,
-    spans_decades,
-)
-from jaxga.report.table import Table
-from jaxga.space import Categorical, Dimension, Integer, LogInteger, LogUniform
+from jaxga.base import Objective, Species
+from jaxga.report.axes import log_ticks, shortened, spans_decades
+from jaxga.report.findings import best_members, is_noisy, quartiles
+from jaxga.report.importance import Importances
+from jaxga.report.ranking import Ranking
+from jaxga.runs.history import History
+from jaxga.space import Dimension
 from jaxga.text import show
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 _SPECIES = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}
 _FIRST, _BAND, _BEST, _QUIET = "#8a8f98", "#0072B2", "#D55E00", "#555555"
 _FILLS = {_FIRST: "rgba(138,143,152,0.2)", _BAND: "rgba(0,114,178,0.18)"}
 _AXIS = {"gridcolor": "#e8ebf1", "zeroline": False, "linecolor": "#c5cad6", "ticks": "", "automargin": True}
-# Ours instead of plotly's own, which is 7 kB in each figure.
+# Plotly's default template adds 7 kB to each figure.
 _STYLE = go.layout.Template(
     layout={
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1d2433"},
@@ -43,7 +37,7 @@ _STYLE = go.layout.Template(
         "hovermode": "closest",
     }
 )
-# More shapes make a page slow and show no more.
+# More shapes make a page slow without showing more.
 _MAX_POINTS = 2000
 _MAX_BARS = 400
 _NUM_COLOURS = 12
@@ -52,7 +46,7 @@ _COLOUR_BAR = {"orientation": "h", "y": 1, "yanchor": "bottom", "thickness": 8, 
 
 
 def as_html(figure: go.Figure) -> str:
-    """The figure as a part of a page that has plotly's script; its title stands above it, where it can wrap."""
+    """The figure as a part of a page that has plotly's script; its title is HTML above it, so that it can wrap."""
     layout: Any = figure.layout
     title = f"<h3>{layout.title.text}</h3>" if layout.title.text else ""
     layout.title.text = None
@@ -64,7 +58,7 @@ def as_html(figure: go.Figure) -> str:
         default_height=f"{layout.height}px",
         validate=False,
     )
-    # On a screen that is narrower it is moved sideways.
+    # On a narrower screen the figure scrolls sideways.
     return f"{title}<div style='min-width: {layout.meta or 0}px'>{drawn}</div>"
 
 
@@ -73,12 +67,12 @@ def _figure(title: str = "", *, height: int = 340, **layout: Any) -> go.Figure:
 
 
 def _name(text: str, width: int = 32) -> str:
-    """A name of the user's as plotly shows it: tags in it are text."""
+    """A name that the user chose, for plotly, which would take tags in it for HTML."""
     return html.escape(shortened(text.replace("_", " "), width))
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
-    """As in the history, where numbers are float32: half the bytes of a page of float64."""
+    """Numbers as float32 or int32: the history has no more digits, and they take half the bytes of float64."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
     return values.astype(np.int32) if np.abs(values).max(initial=0) < 2**31 else values
@@ -86,7 +80,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
 
 def _generations(figure: go.Figure, numbers: np.ndarray) -> None:
     span = [numbers.min() + 0.5, numbers.max() + 1.5]
-    # Few generations would get halves between them.
+    # Plotly would put ticks at halves between few generations.
     figure.update_xaxes(title="generation", range=span, tickvals=numbers + 1 if len(numbers) <= 12 else None)
 
 
@@ -102,30 +96,28 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
 
 
 def _gene_axis(update: Callable[..., Any], name: str, dimension: Dimension) -> None:
-    """The whole range of a hyperparameter, searched there or not."""
-    if isinstance(dimension, Categorical):
-        choices = [_name(str(choice), 16) for choice in dimension.choices]
-        span = [-0.5, dimension.num_levels - 0.5]
-        update(title=_name(name), tickvals=list(range(dimension.num_levels)), ticktext=choices, range=span)
-    elif isinstance(dimension, LogUniform | LogInteger):
-        span = [math.log10(dimension.low), math.log10(dimension.high)]
-        margin = 0.03 * (span[1] - span[0])
-        ticks = _log_ticks(np.array([dimension.low, dimension.high]))
-        update(title=_name(name), type="log", range=[span[0] - margin, span[1] + margin], **ticks)
-    else:
-        margin = 0.03 * (dimension.high - dimension.low)
-        whole = {"dtick": 1} if isinstance(dimension, Integer) and dimension.num_levels <= 12 else {}
-        span = [dimension.low - margin, dimension.high + margin]
-        update(title=_name(name), range=span, exponentformat="power", **whole)
+    """The axis of a hyperparameter, over the whole range searched."""
+    low, high = float(dimension.low), float(dimension.high)
+    ticks: dict[str, Any] = {"exponentformat": "power"}
+    if dimension.labels:
+        ticks = {"tickvals": list(range(len(dimension.labels)))}
+        ticks["ticktext"] = [_name(label, 16) for label in dimension.labels]
+    elif dimension.is_log:
+        ticks = {"type": "log", **_log_ticks(np.array([low, high]))}
+        low, high = math.log10(low), math.log10(high)
+    elif 0 < dimension.num_levels <= 12:
+        ticks["dtick"] = 1
+    margin = 0.5 if dimension.labels else 0.03 * (high - low)
+    update(title=_name(name), range=[low - margin, high + margin], **ticks)
 
 
-def _positions(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
-    """Where members lie along a hyperparameter's axis; those of one choice are spread, to be seen."""
-    dimension, column = dict(table.space.items)[name], table.columns[name][rows]
-    if not isinstance(dimension, Categorical):
-        return _numbers(column)
-    places = choice_places(column, dimension)
-    return _numbers(places + np.random.default_rng(0).uniform(-0.25, 0.25, len(places)))
+def _positions(history: History, name: str, rows: np.ndarray) -> np.ndarray:
+    """Where members lie along a hyperparameter's axis; those of one choice are spread at random to be visible."""
+    dimension = dict(history.space.items)[name]
+    places = dimension.positions(history.columns[name][rows])
+    if dimension.labels:
+        places = places + np.random.default_rng(0).uniform(-0.25, 0.25, len(places))
+    return _numbers(places)
 
 
 def _band(figure: go.Figure, x: np.ndarray, bounds: np.ndarray, colour: str, name: str) -> None:
@@ -138,55 +130,51 @@ def _band(figure: go.Figure, x: np.ndarray, bounds: np.ndarray, colour: str, nam
     figure.add_scatter(x=_numbers(x), y=middle, mode=mode, line={"color": colour}, name=name)
 
 
-def progress(table: Table) -> go.Figure:
-    """The best believed, and the middle half of each generation; with noise the luckiest, and the fresh seeds."""
-    numbers = np.unique(table.columns["generation"])
-    bounds = quartiles(table.columns["value"], table.generations)
-    best, shown = table.believed, [bounds.ravel(), table.believed]
+def progress(history: History) -> go.Figure:
+    """The estimate of the best setting and the middle half of each generation; with noise the best evaluation too."""
+    numbers, objective, estimates = history.numbers, history.objective, history.estimates
+    bounds = quartiles(history.columns["value"], history.generations)
+    shown = [bounds.ravel(), estimates]
     figure = _figure(height=380)
     _band(figure, numbers + 1, bounds, _BAND, "median and middle half of a generation")
-    if table.is_noisy:
-        shown.append(table.least)
-        luckiest = {"color": _QUIET, "width": 1.5, "dash": "dot"}
-        figure.add_scatter(x=numbers + 1, y=_numbers(table.least), mode="lines", line=luckiest, name="luckiest member")
-    name = "believed of the best setting" if table.is_noisy else "best so far"
-    figure.add_scatter(
-        x=numbers + 1, y=_numbers(best), mode="lines+markers", line={"color": _BEST, "width": 3}, name=name
-    )
+    name = "best so far"
+    if is_noisy(history):
+        best, name = history.best_evaluations, "estimate of the best setting"
+        shown.append(best)
+        dotted = {"color": _QUIET, "width": 1.5, "dash": "dot"}
+        figure.add_scatter(x=numbers + 1, y=_numbers(best), mode="lines", line=dotted, name="best single evaluation")
+    line = {"color": _BEST, "width": 3}
+    figure.add_scatter(x=numbers + 1, y=_numbers(estimates), mode="lines+markers", line=line, name=name)
     _generations(figure, numbers)
-    _value_axis(figure.update_yaxes, table.objective.name, np.concatenate(shown), table.objective.direction)
+    _value_axis(figure.update_yaxes, objective.name, np.concatenate(shown), objective.direction)
     return figure
 
 
-def winner(table: Table) -> go.Figure:
-    """The winner's fresh seeds beside the first and the last generation."""
-    groups, value = table.generations, table.columns["value"]
+def winner(history: History, fresh: np.ndarray) -> go.Figure:
+    """The winner's values under fresh seeds beside the first and the last generation."""
+    groups, value, objective = history.generations, history.columns["value"], history.objective
     boxes = {
         "first<br>generation": value[groups[0]],
         "last<br>generation": value[groups[-1]],
-        "winner,<br>fresh seeds": np.asarray(table.result["fresh"][table.objective.name], float),
     }
+    if len(fresh):
+        boxes["winner,<br>fresh seeds"] = fresh
     figure = _figure(height=380, showlegend=False)
-    for (label, values), colour in zip(boxes.items(), (_FIRST, _BAND, _BEST), strict=True):
+    for (label, values), colour in zip(boxes.items(), (_FIRST, _BAND, _BEST), strict=False):
         values = _numbers(values[np.isfinite(values)])
         points = "all" if len(values) <= 200 else "outliers"
         figure.add_box(y=values, name=label, boxpoints=points, jitter=0.4, marker_color=colour, marker_size=5)
-    shown = np.concatenate(list(boxes.values()))
-    _value_axis(figure.update_yaxes, table.objective.name, shown, table.objective.direction)
+    _value_axis(figure.update_yaxes, objective.name, np.concatenate(list(boxes.values())), objective.direction)
     return figure
 
 
-def species(table: Table) -> list[go.Figure]:
-    """Who bred the members of each generation, and the best so far."""
-    numbers, column = np.unique(table.columns["generation"]), table.columns["species"]
-    best = best_so_far(table)
-    size = max(map(len, table.generations))
+def species(history: History) -> list[go.Figure]:
+    """The members of each generation, and the best so far, by species."""
+    numbers, column, generations = history.numbers, history.columns["species"], history.generations
+    best, size = best_members(history), max(map(len, generations))
     some = slice(None, None, -(-len(numbers) // _MAX_BARS))
     figures = []
-    for title, groups in (
-        ("Members bred, by species", table.generations),
-        (f"The best {size} so far, by who bred them", best),
-    ):
+    for title, groups in (("Members by species", generations), (f"The best {size} so far by species", best)):
         figure = _figure(title, height=320, barmode="stack", bargap=0.15)
         for name in (s.name.lower() for s in Species):
             counts = np.array([int((column[rows] == name).sum()) for rows in groups[some]])
@@ -199,15 +187,15 @@ def species(table: Table) -> list[go.Figure]:
     return figures
 
 
-def predictions(table: Table) -> go.Figure:
-    """Each predicted member: what the surrogate expected, and what it had."""
-    columns = table.columns
+def predictions(history: History) -> go.Figure:
+    """The surrogate's prediction and the observed value of each member that has both."""
+    columns, objective = history.columns, history.objective
     rows = np.flatnonzero(np.isfinite(columns["predicted"]) & np.isfinite(columns["value"]))
     if len(rows) > _MAX_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, _MAX_POINTS, replace=False))
     predicted, value = columns["predicted"][rows], columns["value"][rows]
     number = columns["generation"][rows] + 1
-    figure = _figure("Triangles are invaders; darker is later", showlegend=False)
+    figure = _figure("Triangles are invaders; later members are darker", showlegend=False)
     both = np.append(predicted, value)
     ends = _numbers(np.array([predicted.min(), predicted.max()]))
     figure.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dot", "color": _QUIET}, hoverinfo="skip")
@@ -222,26 +210,26 @@ def predictions(table: Table) -> go.Figure:
             hovertemplate=_HOVER,
         )
     figure.update_layout(coloraxis=_by_generation(number))
-    _value_axis(figure.update_xaxes, f"predicted {table.objective.name}", both, table.objective.direction)
-    _value_axis(figure.update_yaxes, f"observed {table.objective.name}", both, table.objective.direction)
+    _value_axis(figure.update_xaxes, f"predicted {objective.name}", both, objective.direction)
+    _value_axis(figure.update_yaxes, f"observed {objective.name}", both, objective.direction)
     return figure
 
 
 def _by_generation(number: np.ndarray) -> dict[str, Any]:
-    """A colour axis: later is darker."""
+    """A colour axis by number of generation: later is darker."""
     low, high = int(number.min()), int(number.max())
     return {"colorscale": "Viridis", "reversescale": True, "cmin": low, "cmax": max(high, low + 1), "showscale": False}
 
 
 def rankings(found: Ranking) -> go.Figure:
-    """The rank correlation of predicted and observed by generation."""
+    """The rank correlation of predicted and observed values by generation."""
     figure = _figure("Rank correlation within a generation", showlegend=math.isfinite(found.ceiling))
     x = found.numbers + 1
     line = {"mode": "lines+markers", "line": {"color": _BAND}}
     figure.add_scatter(x=x, y=_numbers(found.correlations), **line, name="this surrogate")
     if math.isfinite(found.ceiling):
         ends, dashed = [x[0] - 0.5, x[-1] + 0.5], {"color": _BEST, "dash": "dash"}
-        name = "one that knew every true value, about"
+        name = "a perfect surrogate, about"
         figure.add_scatter(x=ends, y=[found.ceiling] * 2, mode="lines", line=dashed, name=name)
     figure.add_hline(y=0, line={"dash": "dot", "color": _QUIET})
     _generations(figure, found.numbers)
@@ -250,64 +238,75 @@ def rankings(found: Ranking) -> go.Figure:
 
 
 def importance(found: Importances) -> go.Figure:
-    """The share of each hyperparameter, and what chance gives."""
+    """The share of each hyperparameter, and what random subsets have."""
     names = sorted(found.shares, key=lambda name: found.shares[name])
-    places = np.arange(len(names))  # two long names may be shortened to one
+    places = np.arange(len(names))  # as labels, two long names might be shortened to one
     figure = _figure(height=120 + 30 * len(names), showlegend=True)
     figure.add_bar(
         y=places, x=[found.shares[n] for n in names], orientation="h", name="share", marker_color=_BAND, width=0.6
     )
     mark = {"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": _BEST}}
-    chance, label = [found.by_chance[n] for n in names], "chance: 95 of 100 random tenths have less"
+    chance, label = [found.by_chance[n] for n in names], "chance: 95 % of random subsets have less"
     figure.add_scatter(y=places, x=chance, mode="markers", marker=mark, name=label)
     figure.update_xaxes(title="share", rangemode="tozero")
     figure.update_yaxes(tickvals=places, ticktext=[_name(name) for name in names])
     return figure
 
 
-def slices(table: Table, names: Sequence[str], rows: np.ndarray) -> list[go.Figure]:
-    """Every member by one hyperparameter, a figure each."""
-    value, number = table.columns["value"][rows], table.columns["generation"][rows] + 1
-    dimensions, figures = dict(table.space.items), []
-    # The first members are pale: a line keeps them visible.
+def slices(history: History, names: Sequence[str], rows: np.ndarray) -> list[go.Figure]:
+    """One figure a hyperparameter: its value and the objective's of every member."""
+    columns, objective = history.columns, history.objective
+    value, number = columns["value"][rows], columns["generation"][rows] + 1
+    dimensions, figures = dict(history.space.items), []
+    # Markers of the first generations are pale: an outline keeps them visible.
     line = {"width": 0.5, "color": _QUIET}
     for name in names:
         figure = _figure(height=300, coloraxis=_by_generation(number))
         figure.add_scatter(
-            x=_positions(table, name, rows),
+            x=_positions(history, name, rows),
             y=_numbers(value),
             mode="markers",
             marker={"color": _numbers(number), "coloraxis": "coloraxis", "size": 6, "line": line},
             hovertemplate=_HOVER,
         )
         _gene_axis(figure.update_xaxes, name, dimensions[name])
-        _value_axis(figure.update_yaxes, table.objective.name, value, table.objective.direction)
+        _value_axis(figure.update_yaxes, objective.name, value, objective.direction)
         figures.append(figure)
     return figures
 
 
-def _by_value(table: Table, value: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """What colours members by their value, better is darker, and the colour axis; the worst tenth has one colour."""
-    is_log = spans_decades(value, table.objective.direction)
-    bounds = np.percentile(value, [0, 90] if table.objective.direction == "min" else [10, 100]).astype(float)
-    bar = {"title": {"text": _name(table.objective.name), "side": "top"}, **_COLOUR_BAR}
+def _by_value(objective: Objective, value: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Colours by value and their axis: better is darker, and the worst tenth has one colour."""
+    is_log = spans_decades(value, objective.direction)
+    bounds = np.percentile(value, [0, 90] if objective.direction == "min" else [10, 100]).astype(float)
+    bar = {"title": {"text": _name(objective.name), "side": "top"}, **_COLOUR_BAR}
     if is_log:
         bar |= _logarithms(_log_ticks(bounds))
         value, bounds = np.log10(value), np.log10(bounds)
     if bounds[0] == bounds[1]:
         bounds[1] += 1.0
     scale = {"colorscale": "Viridis", "cmin": bounds[0], "cmax": bounds[1], "colorbar": bar}
-    return _numbers(value), scale | {"reversescale": table.objective.direction == "max"}
+    return _numbers(value), scale | {"reversescale": objective.direction == "max"}
 
 
-def pairs(table: Table, names: Sequence[tuple[str, str]], rows: np.ndarray) -> list[go.Figure]:
-    """Every member by two hyperparameters, a figure each pair; the best lie on top."""
-    rows = rows[np.argsort(-table.loss[rows], kind="stable")]
-    colour, scale = _by_value(table, table.columns["value"][rows])
-    dimensions, figures = dict(table.space.items), []
+def _logarithms(ticks: dict[str, Any]) -> dict[str, Any]:
+    """Ticks of a logarithmic axis for a scale of logarithms."""
+    return {**ticks, "tickvals": [math.log10(tick) for tick in ticks["tickvals"]]}
+
+
+def _worst_first(history: History, rows: np.ndarray) -> np.ndarray:
+    """Rows in drawing order: the best members on top."""
+    return rows[np.argsort(-history.loss[rows], kind="stable")]
+
+
+def pairs(history: History, names: Sequence[tuple[str, str]], rows: np.ndarray) -> list[go.Figure]:
+    """One figure a pair of hyperparameters: both values of every member, coloured by the objective."""
+    rows = _worst_first(history, rows)
+    colour, scale = _by_value(history.objective, history.columns["value"][rows])
+    dimensions, figures = dict(history.space.items), []
     for x, y in names:
         figure = _figure(height=400, showlegend=False, coloraxis=scale)
-        places = {name: _positions(table, name, rows) for name in (x, y)}
+        places = {name: _positions(history, name, rows) for name in (x, y)}
         marker = {"color": colour, "coloraxis": "coloraxis", "size": 7, "line": {"width": 0.5, "color": "white"}}
         figure.add_scatter(x=places[x], y=places[y], mode="markers", marker=marker)
         _gene_axis(figure.update_xaxes, x, dimensions[x])
@@ -316,27 +315,26 @@ def pairs(table: Table, names: Sequence[tuple[str, str]], rows: np.ndarray) -> l
     return figures
 
 
-def parallel(table: Table, names: Sequence[str], rows: np.ndarray) -> go.Figure:
-    """A line a member across the axes of the hyperparameters, the value first; the best lie on top.
+def parallel(history: History, names: Sequence[str], rows: np.ndarray) -> go.Figure:
+    """Parallel coordinates: a line a member across the objective's axis and those of the hyperparameters.
 
-    Plain lines, a trace a colour: what plotly has for this needs WebGL and stays empty without.
+    Drawn as one trace of plain lines a colour, because plotly's own parallel coordinates need WebGL.
     """
-    rows = rows[np.argsort(-table.loss[rows], kind="stable")]
-    value = table.columns["value"][rows]
-    colour, scale = _by_value(table, value)
-    dimensions = dict(table.space.items)
-    axes = [(_name(table.objective.name, 18), *_unit(value, spans_decades(value, table.objective.direction)))]
-    axes += [(_name(name, 18), *_unit_gene(_positions(table, name, rows), dimensions[name])) for name in names]
-    # A gap after each member.
+    rows, objective = _worst_first(history, rows), history.objective
+    value = history.columns["value"][rows]
+    colour, scale = _by_value(objective, value)
+    dimensions = dict(history.space.items)
+    axes = [(_name(objective.name, 18), *_unit(value, spans_decades(value, objective.direction)))]
+    axes += [(_name(name, 18), *_unit_gene(_positions(history, name, rows), dimensions[name])) for name in names]
+    # NaN ends the line of each member.
     places = np.column_stack([unit for _, unit, _ in axes] + [np.full(len(rows), np.nan)])
     x = np.append(np.arange(len(axes)), np.nan)
     share = np.clip((colour - scale["cmin"]) / (scale["cmax"] - scale["cmin"]), 0, 1)
     bins = np.minimum((share * _NUM_COLOURS).astype(int), _NUM_COLOURS - 1)
     shades = sample_colorscale("Viridis", np.linspace(0, 1, _NUM_COLOURS)[:: -1 if scale["reversescale"] else 1])
-    order = range(_NUM_COLOURS) if scale["reversescale"] else reversed(range(_NUM_COLOURS))
     layout: dict[str, Any] = {"meta": 90 * len(axes), "margin": {"l": 40, "r": 40, "t": 12, "b": 46}}
     figure = _figure(height=400, showlegend=False, **layout)
-    for i in order:
+    for i in range(_NUM_COLOURS) if scale["reversescale"] else reversed(range(_NUM_COLOURS)):
         if (bins == i).any():
             figure.add_scatter(
                 x=_numbers(np.tile(x, (bins == i).sum())),
@@ -348,9 +346,8 @@ def parallel(table: Table, names: Sequence[str], rows: np.ndarray) -> go.Figure:
             )
     for i, (_, _, marks) in enumerate(axes):
         for place, text in marks:
-            figure.add_annotation(
-                x=i, y=place, text=text, showarrow=False, font={"size": 11}, bgcolor="white", opacity=0.9
-            )
+            font: Any = {"size": 11}
+            figure.add_annotation(x=i, y=place, text=text, showarrow=False, font=font, bgcolor="white", opacity=0.9)
     ticks = {"tickvals": list(range(len(axes))), "ticktext": [label for label, _, _ in axes]}
     figure.update_xaxes(range=[-0.3, len(axes) - 0.7], gridcolor="#8a8f98", **ticks)
     figure.update_yaxes(range=[-0.1, 1.1], visible=False)
@@ -361,7 +358,7 @@ Marks = list[tuple[float, str]]
 
 
 def _unit(values: np.ndarray, is_log: bool, bounds: Sequence[float] | None = None) -> tuple[np.ndarray, Marks]:
-    """Values between their bounds, or the least and the greatest of them, as 0 to 1; what to write at both ends."""
+    """Values scaled to [0, 1] by ``bounds`` or their own range, and the texts at both ends of the axis."""
     low, high = (float(values.min()), float(values.max())) if bounds is None else bounds
     marks = [(-0.05, show(low)), (1.05, show(high))]
     values, ends = values.astype(float), np.array([low, high], float)
@@ -371,37 +368,30 @@ def _unit(values: np.ndarray, is_log: bool, bounds: Sequence[float] | None = Non
 
 
 def _unit_gene(places: np.ndarray, dimension: Dimension) -> tuple[np.ndarray, Marks]:
-    if isinstance(dimension, Categorical):
-        num = dimension.num_levels
-        texts = [_name(str(choice), 12) for choice in dimension.choices] if num <= 8 else []
+    if num := len(dimension.labels):
+        texts = [_name(label, 12) for label in dimension.labels] if num <= 8 else []
         return (places + 0.5) / num, [((i + 0.5) / num, text) for i, text in enumerate(texts)]
-    return _unit(places, isinstance(dimension, LogUniform | LogInteger), (dimension.low, dimension.high))
+    return _unit(places, dimension.is_log, (dimension.low, dimension.high))
 
 
-def _logarithms(ticks: dict[str, Any]) -> dict[str, Any]:
-    """Ticks of a logarithmic axis for a scale of logarithms."""
-    return {**ticks, "tickvals": [math.log10(tick) for tick in ticks["tickvals"]]}
-
-
-def curves(table: Table) -> list[go.Figure]:
-    """What each member recorded of its training: the first generation, the later ones, the winner."""
-    figures, groups = [], table.generations
-    best = "winner, its best training" if table.result else "best member"
+def curves(history: History, best: int, label: str) -> list[go.Figure]:
+    """One figure a recorded curve: the first generation, the later members, and the row ``best`` called ``label``."""
+    figures, groups = [], history.generations
     parts = [("first generation", groups[0], _FIRST)]
     if len(groups) > 1:
         parts.append(("later members", np.concatenate(groups[1:]), _BAND))
-    for name, column in table.columns.items():
+    for name, column in history.columns.items():
         if column.ndim != 2 or column.shape[1] < 2:
             continue
         figure = _figure(_name(name))
         x = np.arange(1, column.shape[1] + 1) / column.shape[1] * 100
-        shown = [column[table.best_row]]
-        for label, rows, colour in parts:
+        shown = [column[best]]
+        for part, rows, colour in parts:
             bounds = np.concatenate([quartiles(point, [rows]) for point in column.T], axis=1)
-            _band(figure, x, bounds, colour, f"{label}, median")
+            _band(figure, x, bounds, colour, f"{part}, median")
             shown.append(bounds.ravel())
         line = {"color": _BEST, "width": 3}
-        figure.add_scatter(x=_numbers(x), y=_numbers(shown[0]), mode="lines", line=line, name=best)
+        figure.add_scatter(x=_numbers(x), y=_numbers(shown[0]), mode="lines", line=line, name=label)
         figure.update_xaxes(title="training done, %", range=[0, 100])
         _value_axis(figure.update_yaxes, "", np.concatenate(shown))
         figures.append(figure)
@@ -409,7 +399,7 @@ def curves(table: Table) -> list[go.Figure]:
 
 
 def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> go.Figure:
-    """Members trained per second by generation."""
+    """Members trained per second, by generation."""
     figure = _figure("Throughput", height=300, showlegend=False)
     figure.add_scatter(x=numbers + 1, y=_numbers(members_per_second), mode="lines+markers", line_color=_BAND)
     _generations(figure, numbers)
@@ -418,8 +408,8 @@ def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> go.Figure
 
 
 def time_parts(seconds: dict[str, float]) -> go.Figure:
-    """Where the time went."""
-    figure = _figure("Where the time went", height=300, showlegend=False)
+    """Seconds by part of the run."""
+    figure = _figure("Seconds by part", height=300, showlegend=False)
     spent = np.array(list(seconds.values()))
     figure.add_bar(x=_numbers(spent), y=[_name(part) for part in seconds], orientation="h", marker_color=_BAND)
     figure.update_xaxes(title="seconds")

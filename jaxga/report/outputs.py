@@ -1,31 +1,36 @@
-"""What a run leaves when it has ended: history.parquet, figures, report.html; each where its packages are installed."""
+"""What a run leaves when it has ended: ``history.parquet``, figures and ``report.html``."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
-from jaxga.distribution import install_hint
+from jaxga.report.summary import title
+from jaxga.runs.saved import SavedRun
+
+# The figures show a sample of longer runs, which bounds their memory.
+_MAX_ROWS = 100_000
 
 
-def write_outputs(path: Path) -> list[str]:
-    """Write them all from what the folder of a run has; each whole or not at all.
+def write_outputs(path: Path) -> None:
+    """Write them all, each file complete or not at all, from one pass over the history of the run in ``path``.
 
-    Returns:
-        One line for each output that is left out, and what to install.
-
-    Raises ``ValueError`` where nothing was recorded, ``OSError`` naming the file that cannot be written.
+    Raises ``ValueError`` where nothing was recorded, ``OSError`` naming a file that cannot be written.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        return [f"no history.parquet, figures and report: {install_hint('report')}"]
     from jaxga.report import plots
-    from jaxga.report.table import read_table, write_parquet
-
-    table = read_table(path)
-    write_parquet(path)
-    plots.convergence(path / "convergence", table)
-    plots.search_space(path / "search_space", table.columns, table.space, table.objective, table.title, table.best_row)
-    if importlib.util.find_spec("plotly") is None:
-        return [f"no report: {install_hint('report')}"]
     from jaxga.report.page import write_report
+    from jaxga.runs.parquet import parquet_writer
 
-    write_report(path, table)
-    return []
+    run = SavedRun.read(path)
+    # A run that was killed may have the rows of a generation without its event.
+    seconds = {e["generation"]: e["seconds"] for e in run.events if e["event"] == "generation"}
+    with parquet_writer(path / "history.parquet", seconds) as on_block:
+        history = run.read_history(_MAX_ROWS, on_block)
+    heading = title(run, history)
+    plots.save(plots.convergence_figure(history, heading), path / "convergence")
+    plots.save(plots.search_space_figure(history, run.result.get("best"), heading), path / "search_space")
+    write_report(run, history)
+
+
+def preload() -> None:
+    """Import the packages that :func:`write_outputs` uses, about 1 s: for a thread while something else computes."""
+    for module in ("jaxga.runs.parquet", "jaxga.report.plots", "jaxga.report.page"):
+        importlib.import_module(module)

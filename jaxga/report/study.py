@@ -1,4 +1,4 @@
-"""A run as an Optuna study, and an Optuna study's settings as a run's."""
+"""Runs and Optuna studies: a run's members as trials, and the studies of a storage."""
 
 import contextlib
 import warnings
@@ -13,37 +13,39 @@ from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from jaxga import Objective, SearchSpace
 from jaxga.adapters.optuna import distributions
-from jaxga.space import Categorical
+from jaxga.base import Objective
+from jaxga.runs.history import Columns
+from jaxga.space import Dimension, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def trials(space: SearchSpace, columns: dict[str, np.ndarray]) -> list[FrozenTrial]:
-    """Each member as a trial: its setting, value, and all else as user attributes; a failed member is a failed one."""
+def trials(space: SearchSpace, columns: Columns) -> list[FrozenTrial]:
+    """The members as trials: settings, values, and all other scalar columns as user attributes.
+
+    A member without a value is a failed trial.
+    """
     ranges, dimensions = distributions(space), dict(space.items)
     others = [n for n, c in columns.items() if n not in dimensions and n not in ("value", "run") and c.ndim == 1]
     made = []
     for i, value in enumerate(columns["value"].tolist()):
-        setting = {name: _within(dimensions[name], columns[name][i]) for name in dimensions}
-        is_whole = bool(np.isfinite(value))
+        has_value = bool(np.isfinite(value))
         made.append(
             create_trial(
-                state=TrialState.COMPLETE if is_whole else TrialState.FAIL,
-                params=setting,
+                state=TrialState.COMPLETE if has_value else TrialState.FAIL,
+                params={name: _param(dimension, columns[name][i]) for name, dimension in space.items},
                 distributions=ranges,
-                value=value if is_whole else None,
+                value=value if has_value else None,
                 user_attrs={name: _plain(columns[name][i]) for name in others},
             )
         )
     return made
 
 
-def _within(dimension: Any, value: Any) -> Any:
-    if isinstance(dimension, Categorical):
-        return _plain(value) if not dimension.is_numeric else dimension.to_python(value)
-    return dimension.to_python(value)
+def _param(dimension: Dimension, value: Any) -> Any:
+    """A value of the history as one that Optuna accepts: the choice itself, or a number inside the bounds."""
+    return dimension.from_text(str(value)) if dimension.is_categorical else dimension.to_python(value)
 
 
 def _plain(value: Any) -> Any:
@@ -53,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 @contextlib.contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Whatever a storage, called ``what``, finds wrong with its URL, driver or content, as a ``ValueError``."""
+    """Raise any error of a storage (its URL, driver or content) as a ``ValueError`` that calls the storage ``what``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -65,7 +67,11 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 def open_studies(url: str) -> dict[str, optuna.Study]:
-    """The studies of a storage that is there, by name: Optuna itself would make the database, and its tables in it."""
+    """The studies of an existing storage, by name.
+
+    Raises ``ValueError`` where the storage does not exist or has no study. Optuna itself would create both the database
+    and its tables.
+    """
     database = _sqlite_file(url)
     if database is not None and not database.is_file():
         raise ValueError(f"there is no file {database}")
@@ -80,36 +86,31 @@ def open_studies(url: str) -> dict[str, optuna.Study]:
 
 
 def _sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL, None for another database; ``ValueError`` where it has none."""
+    """The file of an SQLite URL, None for another database; ``ValueError`` for a database in memory."""
     parsed = sqlalchemy.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return None
     if parsed.database in (None, "", ":memory:"):
-        raise ValueError("it keeps nothing: a file is needed, as in sqlite:///run.db")
+        raise ValueError("a database in memory is lost at the end: a file is needed, as in sqlite:///run.db")
     return Path(parsed.database.removeprefix("file:"))
 
 
 def direction_of(objective: Objective) -> Literal["minimize", "maximize"]:
-    """Optuna's word for it."""
+    """Optuna's word for the direction."""
     return "minimize" if objective.direction == "min" else "maximize"
 
 
-def study(
-    name: str, space: SearchSpace, objective: Objective, columns: dict[str, np.ndarray], storage: str | None = None
-) -> optuna.Study:
-    """A study of these members (``{}`` for none yet), in memory or in ``storage``.
+def create_study(name: str, objective: Objective, storage: str) -> optuna.Study:
+    """An empty study in a storage.
 
-    Raises ``ValueError`` where the storage has a study of that name, or keeps nothing.
+    Raises ``ValueError`` where the storage already has a study of that name, or is a database in memory.
     """
-    if storage is not None:
-        _sqlite_file(storage)
+    _sqlite_file(storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             made = optuna.create_study(study_name=name, direction=direction_of(objective), storage=storage)
         except optuna.exceptions.DuplicatedStudyError:
-            raise ValueError(f"{storage} has a study {name!r} already") from None
+            raise ValueError(f"{storage} already has a study {name!r}") from None
         made.set_metric_names([objective.name])
-    if columns:
-        made.add_trials(trials(space, columns))
     return made

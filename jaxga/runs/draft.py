@@ -1,4 +1,4 @@
-"""A file written whole or not at all."""
+"""Write a file so that it is whole or not there."""
 
 import os
 from collections.abc import Iterator
@@ -8,17 +8,31 @@ from pathlib import Path
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
-    """Where to write ``path``: beside it under another name of the same suffix, renamed at the end.
+    """Gives the temporary path to write to; at the end it is renamed to ``path``.
 
-    Raises ``OSError`` naming ``path`` where it cannot be written; what was there before stays, no draft does.
+    The temporary file is in the same folder and has the same suffix. It is flushed to the disk before it is renamed, so
+    that a power cut leaves the old file or the new one.
+
+    Raises ``OSError`` that names ``path`` if it cannot be written. Then the old file stays, and the temporary one is
+    removed.
     """
     made = path.with_name(f".{path.name}")
     try:
         yield made
+        _flush(made)
         made.replace(path)
+        _flush(path.parent)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"{path} cannot be written: {why}") from None
     finally:
-        with suppress(OSError):  # renamed, never made, or on a disk that is now read-only
+        with suppress(OSError):  # it was renamed, was never made, or the disk is read-only now
             made.unlink()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,12 @@
-"""A run's members as a table: one row a member, in the objective's own sign and the settings' own units."""
+"""The history of a run, one row a member: its columns, and how ``history.csv`` is written and read back.
+
+Values are in the objective's own sign, hyperparameters in their own units.
+"""
 
 import csv
-from collections.abc import Iterable, Iterator
+import io
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +14,35 @@ import numpy as np
 
 from jaxga.base import Objective, Species
 from jaxga.evolution import Record
-from jaxga.space import Categorical, Dimension, SearchSpace
+from jaxga.space import Dimension, SearchSpace
 
-_RESERVED = ("run", "generation", "member", "species", "parent_a", "parent_b")
-_RESERVED += ("value", "spread", "replicates", "predicted", "seconds")
+Columns = dict[str, np.ndarray]
+
+# The columns that are neither a hyperparameter nor a metric. Metrics are float32.
+_DTYPES: dict[str, Any] = {
+    "run": np.str_,
+    "generation": np.int64,
+    "member": np.int64,
+    "species": np.str_,
+    "parent_a": np.int64,
+    "parent_b": np.int64,
+    "value": np.float32,
+    "spread": np.float32,
+    "replicates": np.int64,
+    "predicted": np.float32,
+    "seconds": np.float32,
+}
 
 
 def metric_columns(space: SearchSpace, metrics: Iterable[str]) -> dict[str, str]:
-    """The column of each metric: its name, after ``metric_`` where another column has that name.
+    """The column of each metric: its name, with ``metric_`` before it where another column has that name.
 
-    Raises ``ValueError`` where a hyperparameter has the name of one of the table's own columns, or two columns would
-    have one name.
+    Raises ``ValueError`` where a hyperparameter has the name of one of the history's own columns, or where two columns
+    would have the same name.
     """
-    if taken := [name for name in space.names if name in _RESERVED]:
-        raise ValueError(f"SearchSpace: {taken[0]!r} is a column of the history; its columns are {list(_RESERVED)}")
-    others = {*_RESERVED, *space.names}
+    if taken := [name for name in space.names if name in _DTYPES]:
+        raise ValueError(f"SearchSpace: {taken[0]!r} is a column of the history; its columns are {list(_DTYPES)}")
+    others = {*_DTYPES, *space.names}
     columns = {name: f"metric_{name}" if name in others else name for name in metrics}
     named = [*space.names, *columns.values()]
     if twice := [name for name in named if named.count(name) > 1]:
@@ -31,81 +50,222 @@ def metric_columns(space: SearchSpace, metrics: Iterable[str]) -> dict[str, str]
     return columns
 
 
-def to_columns(record: Record, space: SearchSpace, objective: Objective, num_replicates: int) -> dict[str, Any]:
+def to_columns(record: Record, space: SearchSpace, objective: Objective, num_replicates: int) -> Columns:
     """One generation as columns of length P.
 
     ``generation``; ``member`` (number ``i`` of generation ``t`` is ``t * P + i``); ``species``; ``parent_a``,
-    ``parent_b`` (member numbers, -1 for none); one column a hyperparameter; ``value`` (NaN for a failed
-    member); ``spread`` (standard deviation over replicates, 0 where there is one); ``replicates``;
-    ``predicted`` (what the surrogate expected, NaN where it was not asked); one column a metric.
+    ``parent_b`` (member numbers, -1 for no parent); one column a hyperparameter; ``value`` (NaN for a failed
+    member); ``spread`` (standard deviation over replicates, 0 for one replicate); ``replicates``;
+    ``predicted`` (the surrogate's prediction of ``value``, NaN without a prediction); one column a metric.
     """
-    population_size = record.offspring.genomes.shape[0]
-    settings = space.settings(record.offspring.genomes)
-    columns: dict[str, Any] = {
-        "generation": np.full(population_size, int(record.generation)),
-        "member": int(record.generation) * population_size + np.arange(population_size),
-        "species": np.array([Species(s).name.lower() for s in np.asarray(record.offspring.species).tolist()]),
-        "parent_a": np.asarray(record.offspring.parents)[:, 0],
-        "parent_b": np.asarray(record.offspring.parents)[:, 1],
+    offspring = record.offspring
+    size = offspring.genomes.shape[0]
+    settings = space.settings(offspring.genomes)
+    parents = np.asarray(offspring.parents)
+    own = {
+        "generation": np.full(size, int(record.generation)),
+        "member": int(record.generation) * size + np.arange(size),
+        "species": [Species(s).name.lower() for s in np.asarray(offspring.species).tolist()],
+        "parent_a": parents[:, 0],
+        "parent_b": parents[:, 1],
     }
-    columns |= {name: to_column([setting[name] for setting in settings], kind) for name, kind in space.items}
-    columns |= {
+    found = {
         "value": objective.sign * _finite(record.loss),
         "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
-        "replicates": np.full(population_size, num_replicates),
-        "predicted": objective.sign * _finite(record.offspring.predicted),
+        "replicates": np.full(size, num_replicates),
+        "predicted": objective.sign * _finite(offspring.predicted),
     }
     named = metric_columns(space, record.metrics)
-    columns |= {named[name]: np.asarray(metric) for name, metric in record.metrics.items()}
-    return columns
+    return (
+        {name: np.asarray(column, _DTYPES[name]) for name, column in own.items()}
+        | {name: _values([setting[name] for setting in settings], kind) for name, kind in space.items}
+        | {name: np.asarray(column, _DTYPES[name]) for name, column in found.items()}
+        | {named[name]: np.asarray(metric) for name, metric in record.metrics.items()}
+    )
 
 
 def _finite(column: Any) -> np.ndarray:
     return np.where(np.isfinite(column), column, np.nan)
 
 
-def to_column(values: list[Any], dimension: Dimension) -> np.ndarray:
-    """The values of one hyperparameter as an array, an object array where its choices are of several kinds."""
-    if isinstance(dimension, Categorical) and not dimension.is_numeric and len(set(map(type, dimension.choices))) > 1:
-        return np.array(values, object)
-    # float32 is what a task was given; as float64 it would show digits that were never there.
-    return np.array(values, np.float32 if all(isinstance(value, float) for value in values) else None)
+def _values(values: list[Any], dimension: Dimension) -> np.ndarray:
+    column = np.empty(len(values), dimension.dtype)
+    column[:] = values
+    return column
 
 
-def to_text(column: np.ndarray) -> Any:
-    """The cells of a column for a file. Objects become text, because CSV has no None."""
-    return [str(value) for value in column] if column.dtype == object else column
+def has_setting(columns: Columns, setting: Mapping[str, Any]) -> np.ndarray:
+    """bool[N]: the rows that have this setting, numbers equal to one part in 10^6 (float32)."""
+    rows = np.ones(len(columns["value"]), bool)
+    for name, value in setting.items():
+        column = columns[name]
+        is_number = np.issubdtype(column.dtype, np.number)
+        rows &= np.isclose(column, value, rtol=1e-6, atol=0.0) if is_number else column.astype(str) == str(value)
+    return rows
+
+
+# --- history.csv ---
+
+
+def to_csv(columns: Columns, *, with_header: bool) -> str:
+    """Columns as the lines of a CSV file; an array-valued metric is a JSON list in its cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    if with_header:
+        writer.writerow(columns)
+    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: np.ndarray) -> Iterable[Any]:
+    # str of a numpy float32 is its shortest exact form; that of a Python float has all the digits of a double.
+    if column.ndim > 1:
+        return ["[" + ", ".join(map(str, row)) + "]" for row in column]
+    return [str(value) for value in column] if column.dtype == object else column  # csv would write None as ""
+
+
+def read_csv(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -> Iterator[Columns]:
+    """``history.csv`` in blocks of whole generations; of a run that was killed, its complete lines.
+
+    Args:
+        path: the file.
+        space: the run's search space, which gives the types of the columns.
+        num_rows: a block ends with the generation that reaches this many rows.
+
+    Raises ``ValueError`` where a line does not belong to a history of this space.
+    """
+    try:
+        rows = read_rows(path)
+        names = next(rows, None)
+        if names is None:
+            return
+        if missing := [name for name in ("generation", *space.names, "value") if name not in names]:
+            raise ValueError(f"its first line has no {missing[0]!r}, it has {names}")
+        place = names.index("generation")
+        block: list[list[str]] = []
+        for _, generation in itertools.groupby(rows, key=lambda row: row[place]):
+            block.extend(generation)
+            if len(block) >= num_rows:
+                yield _parse(names, block, space)
+                block = []
+        if block:
+            yield _parse(names, block, space)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as a run's history: {error}") from None
+
+
+def read_rows(path: str | Path, *, last_may_be_open: bool = False) -> Iterator[list[str]]:
+    """The lines of a CSV file as cells, the header first.
+
+    A last line without a line end was not written completely by a run: it is left out unless ``last_may_be_open``.
+
+    Raises ``ValueError`` where a line and the header differ in their number of cells.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.reader(line for line in file if last_may_be_open or line.endswith("\n"))
+        num_cells = None
+        for row in filter(None, reader):  # without empty lines
+            num_cells = num_cells or len(row)
+            if len(row) != num_cells:
+                raise ValueError(f"line {reader.line_num} has {len(row)} cells, the first line has {num_cells}")
+            yield row
+
+
+def _parse(names: list[str], rows: list[list[str]], space: SearchSpace) -> Columns:
+    dimensions = dict(space.items)
+    return {
+        name: _column(name, cells, dimensions.get(name))
+        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _column(name: str, cells: tuple[str, ...], dimension: Dimension | None) -> np.ndarray:
+    if dimension is not None:
+        # Settings repeat: each text is checked once.
+        value_of = {cell: dimension.from_text(cell) for cell in set(cells)}
+        return _values([value_of[cell] for cell in cells], dimension)
+    if cells[0].startswith("["):
+        return np.stack([np.fromstring(cell[1:-1], np.float32, sep=",") for cell in cells])
+    return np.array(cells, np.str_).astype(_DTYPES.get(name, np.float32))
+
+
+# --- in memory ---
 
 
 class History:
     """The members of a run in the order in which they were evaluated; columns as in :func:`to_columns`.
 
-    A metric that is an array (a learning curve) is an array a row; a CSV file leaves it out.
+    A metric that is an array (a learning curve) is an array a row.
+
+    Attributes:
+        space, objective: what was searched, and the value that was sought.
+        num_replicates: trainings per member.
+        num_omitted: how many members were evaluated that the history does not hold; 0 unless a report thinned it.
     """
 
     def __init__(self, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
         self.space = space
         self.objective = objective
         self.num_replicates = num_replicates
-        self._generations: list[dict[str, Any]] = []
+        self.num_omitted = 0
+        self._blocks: list[Columns] = []
+        self._estimates: dict[int, float] = {}
 
     def append(self, record: Record) -> None:
         """Add one generation, its arrays on the host."""
-        self._generations.append(to_columns(record, self.space, self.objective, self.num_replicates))
+        columns = to_columns(record, self.space, self.objective, self.num_replicates)
+        self.extend(columns, {int(record.generation): self.objective.sign * float(record.best.loss)})
 
-    def extend(self, columns: dict[str, Any]) -> None:
-        """Add rows that :meth:`columns` gave."""
-        self._generations.append(columns)
+    def extend(self, columns: Columns, estimates: Mapping[int, float]) -> None:
+        """Add rows of another history, and the :attr:`estimates` by number of generation."""
+        self._blocks.append(columns)
+        self._estimates |= estimates
 
     @property
-    def columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> Columns:
         """Every column, over all members."""
-        if not self._generations:
-            return {}
-        return {name: np.concatenate([g[name] for g in self._generations]) for name in self._generations[0]}
+        if len(self._blocks) > 1:
+            self._blocks = [{name: np.concatenate([block[name] for block in self._blocks]) for name in self._blocks[0]}]
+        return dict(self._blocks[0]) if self._blocks else {}
 
     def __len__(self) -> int:
-        return sum(len(generation["member"]) for generation in self._generations)
+        return sum(len(block["member"]) for block in self._blocks)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """f64[N]: the value of each member with the sign that makes lower better, ``inf`` for a failed member."""
+        loss = self.objective.sign * self.columns["value"].astype(float)
+        return np.where(np.isfinite(loss), loss, np.inf)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """i64[G]: the numbers of the generations, from 0."""
+        return np.unique(self.columns["generation"])
+
+    @property
+    def generations(self) -> list[np.ndarray]:
+        """The rows of each of the G generations."""
+        _, starts = np.unique(self.columns["generation"], return_index=True)
+        return np.split(np.arange(len(self)), starts[1:])
+
+    @property
+    def estimates(self) -> np.ndarray:
+        """f64[G]: after each generation, the algorithm's estimate of the value of its best setting.
+
+        Without noise the best value so far; with noise it may get worse when a setting is evaluated again. NaN
+        where it was not recorded or no member had a value.
+        """
+        found = np.array([self._estimates.get(number, np.nan) for number in self.numbers.tolist()], float)
+        return np.where(np.isfinite(found), found, np.nan)
+
+    @property
+    def best_evaluations(self) -> np.ndarray:
+        """f64[G]: the best value of a single member up to each generation, NaN before the first value."""
+        loss = self.loss
+        least = np.minimum.accumulate([loss[rows].min() for rows in self.generations])
+        return np.where(np.isfinite(least), self.objective.sign * least, np.nan)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The members one after another, as dicts."""
@@ -120,9 +280,6 @@ class History:
         return pd.DataFrame({name: list(c) if c.ndim > 1 else c for name, c in self.columns.items()})
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the table as CSV, without array-valued metrics."""
-        columns = {name: to_text(column) for name, column in self.columns.items() if column.ndim == 1}
+        """Write the history as CSV; an array-valued metric is a JSON list in its cell."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            file.write(to_csv(self.columns, with_header=True))

@@ -1,34 +1,36 @@
-"""What a run writes while it goes on: history.csv and events.jsonl."""
+"""The files that a running search appends to: ``history.csv`` and ``events.jsonl``; and where it was computed."""
+
+from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import errno
 import hashlib
-import io
 import json
 import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxga.base import Objective, Species, Task
 from jaxga.distribution import installed_versions
-from jaxga.loop import Generation
 from jaxga.runs.draft import draft
-from jaxga.runs.history import to_columns, to_text
+from jaxga.runs.history import to_columns, to_csv
 from jaxga.space import SearchSpace
+
+if TYPE_CHECKING:
+    from jaxga.loop import Generation
 
 _PACKAGES = ("jaxga", "jax", "jaxlib", "flax", "optax", "numpy", "gymnax", "evosax")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, device and commit: what a figure was measured with."""
+    """Versions, devices and commit with which a run is computed, as plain values for JSON."""
     return {
         "python": platform.python_version(),
         "versions": installed_versions(_PACKAGES),
@@ -41,14 +43,21 @@ def environment() -> dict[str, Any]:
 
 
 def constants(task: Task) -> dict[str, Any]:
-    """What a task holds fixed, by name: numbers and words, and a named tuple's that are not searched."""
+    """What a task does not search, by name.
+
+    These are its fields that are numbers or strings, the names of those that have a name (an environment), and the
+    entries of a named tuple ``fixed``, where it has one.
+    """
     found: dict[str, Any] = {}
     for field in dataclasses.fields(task) if dataclasses.is_dataclass(task) else ():
         value = getattr(task, field.name)
-        if field.name in task.space.names:  # as mnist's hidden_size: the largest that the search may choose
+        # A searched name is a maximum, as mnist's hidden_size. The other two have places of their own.
+        if field.name in (*task.space.names, "objective", "data_source"):
             continue
         if isinstance(value, int | float | str):
             found[field.name] = value
+        elif isinstance(getattr(value, "name", None), str):
+            found[field.name] = value.name
         elif field.name == "fixed":
             found |= {k: v for k, v in value._asdict().items() if k not in task.space.names and v is not None}
     return found
@@ -85,9 +94,9 @@ class Log:
 
     Args:
         path: the file; made where it is missing.
-        size: keep so many bytes of it, the rest is cut off.
+        size: how many bytes of the file are kept; what follows them is cut off.
 
-    Raises ``OSError`` naming the file where it cannot be written, or is no longer where it was.
+    Raises ``OSError`` naming the file where it cannot be written, or was replaced by another file.
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
@@ -100,6 +109,7 @@ class Log:
             self._sha.update(block)
 
     def append(self, text: str) -> None:
+        """Write a record; where that fails, the file is cut back to its last complete record."""
         data = text.encode()
         try:
             here = os.stat(self.path)
@@ -109,7 +119,7 @@ class Log:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            with contextlib.suppress(OSError):  # what is whole stays readable
+            with contextlib.suppress(OSError):  # the first error is reported
                 os.ftruncate(self._file, self.size)
             raise OSError(error.errno, f"{self.path} cannot be written: {error.strerror}") from None
         self.size += len(data)
@@ -117,7 +127,7 @@ class Log:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Its size and SHA-256: what a checkpoint says of it."""
+        """Its size and SHA-256, which a checkpoint keeps."""
         return {"size": self.size, "sha256": self._sha.hexdigest()}
 
     def close(self) -> None:
@@ -125,7 +135,7 @@ class Log:
 
 
 def starts_as(path: Path, notes: dict[str, Any]) -> bool:
-    """Whether a file still begins with what its :attr:`Log.notes` say."""
+    """Whether a file still begins with the bytes that its :attr:`Log.notes` describe."""
     sha, left = hashlib.sha256(), notes["size"]
     try:
         with open(path, "rb") as file:
@@ -138,14 +148,14 @@ def starts_as(path: Path, notes: dict[str, Any]) -> bool:
 
 
 class HistoryFile:
-    """``history.csv``: one row a member, written through after every generation.
+    """``history.csv``: one row a member, written after every generation.
 
-    A metric that is a curve is a JSON list in its cell. The file is a function of the configuration alone, so that
-    two runs of one configuration are equal byte for byte.
+    The file is a function of the configuration alone, so that two runs of one configuration are equal byte for byte.
 
     Args:
-        run: the run's name, the first column.
         log: where to append.
+        run: the run's name, the first column.
+        space, objective, num_replicates: of the run.
     """
 
     def __init__(self, log: Log, run: str, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
@@ -155,17 +165,12 @@ class HistoryFile:
 
     def write(self, generation: Generation) -> None:
         columns = to_columns(generation.record, *self._about)
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        if not self._log.size:
-            writer.writerow(["run", *columns])
-        cells = [_cells(column) for column in columns.values()]
-        writer.writerows((self._run, *row) for row in zip(*cells, strict=True))
-        self._log.append(text.getvalue())
+        run = np.full(len(columns["member"]), self._run)
+        self._log.append(to_csv({"run": run, **columns}, with_header=not self._log.size))
 
 
 class Events:
-    """``events.jsonl``: what happened when, one JSON object a line; a line a generation with its seconds."""
+    """``events.jsonl``: the start, every generation with its seconds, and the end, one JSON object a line."""
 
     def __init__(self, log: Log, objective: Objective) -> None:
         self._log = log
@@ -177,6 +182,7 @@ class Events:
 
     def write(self, generation: Generation) -> None:
         record = generation.record
+        species = np.asarray(record.offspring.species)
         value = self._sign * np.where(np.isfinite(record.loss), record.loss, np.nan).astype(float)
         self.add(
             "generation",
@@ -186,7 +192,7 @@ class Events:
             best=_finite(self._sign * float(record.best.loss)),
             mean=_finite(np.nanmean(value)) if np.isfinite(value).any() else None,
             failed=int(record.num_failed),
-            species={s.name.lower(): int((record.offspring.species == s).sum()) for s in Species},
+            species={s.name.lower(): int((species == s).sum()) for s in Species},
         )
 
 
@@ -194,6 +200,19 @@ def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None  # JSON has no infinity
 
 
-def _cells(column: np.ndarray) -> Any:
-    # A numpy float32 prints its shortest exact form, a Python float all the digits of a double.
-    return to_text(column) if column.ndim == 1 else ["[" + ", ".join(map(str, row)) + "]" for row in column]
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The objects of ``events.jsonl``, of a run that was killed those of its complete lines; empty without the file.
+
+    Raises ``ValueError`` where a complete line is no JSON object.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    try:
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as a run's events: {error}") from None
+    if wrong := [event for event in found if not isinstance(event, dict) or "event" not in event]:
+        raise ValueError(f"{path} cannot be read as a run's events: a line is {wrong[0]!r}")
+    return found

@@ -1,138 +1,52 @@
-"""What a run left in its folder, for code: ``jaxga.load(DIR).best``."""
+"""A run read back from its folder: ``jaxga.load(DIR).best``."""
 
-import csv
-import itertools
+import contextlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxga.base import Objective
-from jaxga.runs.history import History, to_column
-from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
-
-_KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}
-_WHOLE = ("generation", "member", "parent_a", "parent_b", "replicates")
-_TEXT = ("run", "species")
-
-
-def describe(space: SearchSpace) -> dict[str, dict[str, Any]]:
-    """A search space as plain values for JSON; :func:`space_from` is the way back.
-
-    >>> describe(SearchSpace(x=Uniform(0.0, 1.0)))
-    {'x': {'kind': 'Uniform', 'low': 0.0, 'high': 1.0}}
-    """
-    return {name: {"kind": type(dimension).__name__, **asdict(dimension)} for name, dimension in space.items}
-
-
-def space_from(described: dict[str, dict[str, Any]]) -> SearchSpace:
-    """The search space that :func:`describe` was given; ``ValueError`` where it is none."""
-    dimensions = {}
-    for name, arguments in described.items():
-        try:
-            kind = _KINDS[arguments["kind"]]
-            dimensions[name] = kind(**{field: value for field, value in arguments.items() if field != "kind"})
-        except (KeyError, TypeError, ValueError) as error:
-            allowed = error if type(error) is ValueError else f"it must be one of {list(_KINDS)} and its arguments"
-            raise ValueError(f"search space: {name} cannot be {arguments!r}: {allowed}") from None
-    return SearchSpace(dimensions)
-
-
-def space_and_objective(config: dict[str, Any]) -> tuple[SearchSpace, Objective]:
-    """What a run searched and for what, from its ``config.json``; ``ValueError`` where it does not describe them."""
-    try:
-        return space_from(config["space"]), Objective(**config["objective"])
-    except (KeyError, TypeError, AttributeError):
-        parts = {name: config.get(name) for name in ("space", "objective")}
-        raise ValueError(f"config.json describes no search space and objective: {parts}") from None
-
-
-def read_history(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -> Iterator[dict[str, np.ndarray]]:
-    """``history.csv`` in blocks of whole generations, as columns; of a run that was killed, its whole lines.
-
-    Args:
-        path: the file.
-        space: of the run, for the columns' types.
-        num_rows: a block ends with the generation that reaches so many rows.
-
-    Raises ``ValueError`` where a line is not one of this run's history.
-    """
-    try:
-        yield from _read_blocks(path, space, num_rows)
-    except (ValueError, KeyError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a run's history: {error}") from None
-
-
-def _read_blocks(path: str | Path, space: SearchSpace, num_rows: int) -> Iterator[dict[str, np.ndarray]]:
-    dimensions = dict(space.items)
-    with open(path, newline="", encoding="utf-8") as file:
-        # A line without its end was not written whole.
-        lines = csv.reader(line for line in file if line.endswith("\n"))
-        names = next(lines, None)
-        if names is None:
-            return
-        if "generation" not in names:
-            raise ValueError(f"its first line has no generation, it has {names}")
-        place = names.index("generation")
-        block: list[list[str]] = []
-        for _, rows in itertools.groupby(_whole(lines, len(names)), key=lambda row: row[place]):
-            block.extend(rows)
-            if len(block) >= num_rows:
-                yield _columns(names, block, dimensions)
-                block = []
-        if block:
-            yield _columns(names, block, dimensions)
-
-
-def _whole(lines: Any, num_cells: int) -> Iterator[list[str]]:
-    """The rows of a CSV reader; ``ValueError`` where one has another number of cells."""
-    for row in lines:
-        if len(row) != num_cells:
-            raise ValueError(f"line {lines.line_num} has {len(row)} cells, the first line has {num_cells}")
-        yield row
-
-
-def _columns(names: list[str], rows: list[list[str]], dimensions: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {
-        name: _column(name, cells, dimensions.get(name))
-        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
-    }
-
-
-def _column(name: str, cells: tuple[str, ...], dimension: Any) -> np.ndarray:
-    if name in _TEXT:
-        return np.array(cells)
-    if isinstance(dimension, Categorical):
-        choices = {str(choice): choice for choice in dimension.choices}
-        read = [dimension.to_python(float(cell)) if dimension.is_numeric else choices[cell] for cell in cells]
-        return to_column(read, dimension)
-    if name in _WHOLE or isinstance(dimension, Integer | LogInteger):
-        return np.array([int(cell) for cell in cells])
-    if cells[0].startswith("["):
-        return np.stack([np.fromstring(cell[1:-1], np.float32, sep=",") for cell in cells])
-    return np.array([float(cell) for cell in cells], np.float32)
+from jaxga.base import Objective, PyTree
+from jaxga.runs.history import Columns, History, has_setting, read_csv
+from jaxga.runs.model import load_model, load_model_like
+from jaxga.runs.records import read_events
+from jaxga.space import SearchSpace
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as its folder tells of it.
+    """A run as its folder describes it.
 
     Attributes:
         path: the folder.
         config: ``config.json``.
-        result: ``result.json``.
+        result: ``result.json``; empty where the run did not end.
+        events: the objects of ``events.jsonl``.
         space: the search space.
-        objective: what was searched for.
+        objective: the value that was sought.
     """
 
     path: Path
     config: dict[str, Any]
     result: dict[str, Any]
+    events: list[dict[str, Any]]
     space: SearchSpace
     objective: Objective
+
+    @classmethod
+    def read(cls, path: str | Path) -> "SavedRun":
+        """Any run that has begun, ended or not; its history is read when it is asked for.
+
+        Raises ``ValueError`` where the folder holds no run or one of its files is damaged.
+        """
+        path = Path(path)
+        config = read_config(path)
+        result = _read_json(path / "result.json") if (path / "result.json").exists() else {}
+        return cls(path, config, result, read_events(path / "events.jsonl"), *_space_and_objective(config))
 
     @property
     def best(self) -> dict[str, Any]:
@@ -141,35 +55,129 @@ class SavedRun:
 
     @property
     def best_value(self) -> float:
-        """Its value as the search saw it."""
+        """The search's estimate of the winner's value."""
         return self.result["best_value"]
 
     @property
     def fresh_values(self) -> np.ndarray:
-        """f32[N], its values under seeds that the search did not use."""
+        """f32[N]: the winner's values under N seeds that the search did not use."""
         return np.array(self.result["fresh"][self.objective.name], np.float32)
 
-    @property
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        """The winner's trained model as nested dicts of numpy arrays: for a Flax network what its ``apply`` takes.
+
+        Raises ``ValueError`` where the task gives no model or none was kept.
+        """
+        return load_model(self.path)
+
+    def model_like(self, like: PyTree) -> PyTree:
+        """The winner's trained model as a pytree of the structure of ``like``, whose leaves are not used.
+
+        Raises ``ValueError`` where a leaf of ``like`` has no array in the model.
+        """
+        return load_model_like(self.path, like)
+
+    @cached_property
     def history(self) -> History:
-        """Every member evaluated, read from ``history.csv``."""
-        history = History(self.space, self.objective, self.config["options"]["replicates"])
-        for block in read_history(self.path / "history.csv", self.space):
-            history.extend(block)
+        """Every member evaluated, from ``history.csv``."""
+        return self.read_history()
+
+    def blocks(self) -> Iterator[Columns]:
+        """The history in blocks of whole generations, for runs that memory does not hold.
+
+        Raises ``ValueError`` where no generation was recorded, or the file is damaged.
+        """
+        block = None
+        with contextlib.suppress(FileNotFoundError):
+            for block in read_csv(self.path / "history.csv", self.space):
+                yield block
+        if block is None:
+            raise ValueError(f"{self.path} has no recorded generation")
+
+    def read_history(self, max_rows: int | None = None, on_block: Callable[[Columns], None] | None = None) -> History:
+        """The history in one pass over its file; without the column ``run``, which is ``config["run"]`` in all rows.
+
+        Args:
+            max_rows: about how many rows to keep, None for all. Of more, every k-th generation is kept, each that has
+                a new best value, and each that has a new best value of the winner.
+            on_block: is called with every block of the file, whatever is kept of it.
+        """
+        history = History(self.space, self.objective, self.config["options"].get("replicates", 1))
+        stride = 1 if max_rows is None else -(-self._num_lines() // max_rows)
+        estimates = {e["generation"]: e["best"] for e in self.events if e["event"] == "generation"}
+        estimates = {number: np.nan if best is None else best for number, best in estimates.items()}
+        least = np.full(2, np.inf)  # the least loss of all members, and of the winner's evaluations
+        for block in self.blocks():
+            if on_block is not None:
+                on_block(block)
+            kept = np.ones(len(block["generation"]), bool)
+            if stride > 1:
+                kept, least = self._kept(block, stride, least)
+            history.extend({name: column[kept] for name, column in block.items() if name != "run"}, estimates)
+            history.num_omitted += int((~kept).sum())
         return history
+
+    def _num_lines(self) -> int:
+        with contextlib.suppress(OSError), open(self.path / "history.csv", "rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        return 0
+
+    def _kept(self, block: Columns, stride: int, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """bool[N]: the rows to keep of a block, and the least losses f64[2] up to its end."""
+        generation, loss = block["generation"], self.objective.sign * block["value"]
+        numbers, starts = np.unique(generation, return_index=True)
+        is_winner = has_setting(block, self.best) if self.result else np.zeros(len(loss), bool)
+        both = np.stack([loss, np.where(is_winner, loss, np.inf)])
+        keep = numbers % stride == 0
+        for i, rows in enumerate(np.split(both, starts[1:], axis=1)):
+            found = np.fmin.reduce(rows, axis=1, initial=np.inf)
+            keep[i] |= bool((found < least).any())
+            least = np.minimum(found, least)
+        return np.isin(generation, numbers[keep]), least
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """``config.json`` of a run's folder.
+
+    Raises ``ValueError`` where there is none or it is no run's configuration. It may have been changed since the run
+    wrote it.
+    """
+    file = path / "config.json"
+    if not file.exists():
+        raise ValueError(f"{path} is no run's folder: it has no config.json (nothing was recorded there)")
+    config = _read_json(file)
+    parts = ("options", "identity", "space", "objective")
+    if not all(isinstance(config.get(part), dict) for part in parts):
+        raise ValueError(f"{file} cannot be read as a run's configuration: it needs objects {', '.join(parts)}")
+    return config
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        problem = "it is no JSON object"
+    except (OSError, ValueError, RecursionError) as error:
+        problem = str(error)
+    raise ValueError(f"{path} cannot be read: {problem}")
+
+
+def _space_and_objective(config: dict[str, Any]) -> tuple[SearchSpace, Objective]:
+    try:
+        return SearchSpace.from_dict(config["space"]), Objective(**config["objective"])
+    except TypeError:
+        raise ValueError(f"config.json describes no objective: {config['objective']}") from None
 
 
 def load(folder: str | Path) -> SavedRun:
     """A run that ended, from its folder.
 
-    Raises ``ValueError`` where the folder has no result (the run was killed: ``--resume`` ends it).
+    Raises ``ValueError`` where the folder has no result: no run was made there, or it was killed (then go on with it by
+    ``--resume``, or read what it has by :meth:`SavedRun.read`).
     """
-    folder = Path(folder)
-    files = {}
-    for name in ("config", "result"):
-        try:
-            files[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"{folder} has no {name}.json: no run ended there") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"{folder / name}.json cannot be read: {error}") from None
-    return SavedRun(folder, files["config"], files["result"], *space_and_objective(files["config"]))
+    run = SavedRun.read(folder)
+    if not run.result:
+        raise ValueError(f"{folder} has no result.json: its run did not end; go on with it, or use SavedRun.read")
+    return run

@@ -34,12 +34,12 @@ def random_features(space: SearchSpace, *, num_points: int, num_units: int = 256
     key_normal, key_chi, key_phase = jax.random.split(jax.random.key(0, impl="threefry2x32"), 3)
     # The spectrum of Matern-5/2 is Student's t with five degrees of freedom.
     chi_square = jnp.sum(jnp.square(jax.random.normal(key_chi, (5, num_units))), axis=0)
-    frequencies = jax.random.normal(key_normal, (size, num_units)) * jnp.sqrt(5.0 / chi_square)
+    frequencies = jax.random.normal(key_normal, (size, num_units)) * jnp.sqrt(5.0 / chi_square)[None, :]
     phases = jax.random.uniform(key_phase, (num_units,), maxval=2.0 * jnp.pi)
     lengths = jnp.array(_LENGTHS) * size**0.25
 
     def features(choice: Array, genomes: Array) -> Array:
         waves = numeric(space, genomes) @ frequencies / lengths[choice]
-        return jnp.sqrt(2.0 / num_units) * jnp.cos(waves + phases)
+        return jnp.sqrt(2.0 / num_units) * jnp.cos(waves + phases[None, :])
 
     return bayesian_linear(features, len(_LENGTHS), num_units, predicts_noise=False)

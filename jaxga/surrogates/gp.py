@@ -1,14 +1,15 @@
 """An exact Gaussian process: an infinitely wide network of radial units, solved instead of trained."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
-from jaxga.base import Surrogate
+from jaxga.base import PyTree, Surrogate
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates.features import stretched
@@ -133,19 +134,6 @@ def fit_rows(target: Array, valid: Array, num: int) -> Array:
     return order[jnp.concatenate([jnp.arange(half), half + (jnp.arange(num - half) * rest) // (num - half)])]
 
 
-def adam(start: Array, gradient: Callable[[Array], Array], bounds: tuple[Array, Array], num_steps: int) -> Array:
-    """So many steps of 0.1 (D. P. Kingma, J. Ba, "Adam", 2015) within bounds."""
-
-    def step(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        theta, first, second = carry
-        slope = jnp.nan_to_num(gradient(theta))
-        first, second = 0.9 * first + 0.1 * slope, 0.95 * second + 0.05 * jnp.square(slope)
-        move = (first / (1.0 - 0.9 ** (i + 1))) / (jnp.sqrt(second / (1.0 - 0.95 ** (i + 1))) + 1e-8)
-        return jnp.clip(theta - 0.1 * move, *bounds), first, second
-
-    return jax.lax.fori_loop(0, num_steps, step, (start, jnp.zeros_like(start), jnp.zeros_like(start)))[0]
-
-
 def _signal_variance(inner: Array, valid: Array) -> Array:
     """The most likely one, in closed form, as if two more points of variance one had been seen."""
     return (inner + 2.0) / (valid.sum() + 2.0)
@@ -167,6 +155,7 @@ def gaussian_process(
     Source: C. E. Rasmussen, C. K. I. Williams, "Gaussian processes for machine learning", 2006.
     """
     kernel, prior = Matern(tuple(space.is_categorical.tolist())), hyperprior(space.size)
+    optimizer = optax.adam(0.1, b2=0.95)
 
     def init(key: Array) -> Posterior:
         del key
@@ -190,7 +179,14 @@ def gaussian_process(
             noise = jnp.exp(theta[-1]) * jnp.trace(outer)
             return jnp.append(lengths, noise) + (theta - prior.mean) / jnp.square(prior.std)
 
-        theta = adam(params.theta, gradient, (prior.low, prior.high), num_steps)
+        def step(_: Array, carry: tuple[Array, PyTree]) -> tuple[Array, PyTree]:
+            move: Any
+            theta, moments = carry
+            move, moments = optimizer.update(jnp.nan_to_num(gradient(theta)), moments)
+            return jnp.clip(theta + move, prior.low, prior.high), moments
+
+        begin = (params.theta, optimizer.init(params.theta))
+        theta, _ = jax.lax.fori_loop(0, num_steps, step, begin)
         return posterior(kernel, theta, points, target, valid)
 
     return Surrogate(

@@ -36,7 +36,7 @@ def _small(matrix: Array) -> Array:
         pivot = jnp.sqrt(jnp.where(rows[i, i] > _LEAST_PIVOT, rows[i, i], 1.0))
         row = rows[i] / pivot
         factors = jnp.where(places > i, rows[:, i] / pivot, 0.0)
-        return jnp.where((places == i)[:, None], row, rows - factors[:, None] * row)
+        return jnp.where((places == i)[:, None], row[None, :], rows - jnp.outer(factors, row))
 
     rows = jnp.concatenate([matrix, jnp.eye(size)], axis=1)
     return jax.lax.fori_loop(0, size, eliminate, rows)[:, size:]

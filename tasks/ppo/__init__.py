@@ -2,6 +2,6 @@
 
 from jaxga.tasks.ppo.environments import NAMES
 from jaxga.tasks.ppo.hyperparameters import Hyperparameters
-from jaxga.tasks.ppo.task import PPO, ppo
+from jaxga.tasks.ppo.task import PPO, cartpole, ppo
 
-__all__ = ["NAMES", "PPO", "Hyperparameters", "ppo"]
+__all__ = ["NAMES", "PPO", "Hyperparameters", "cartpole", "ppo"]

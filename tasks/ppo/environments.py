@@ -6,15 +6,17 @@ The trainer resets an environment itself, from states that are drawn once per ro
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces
-from gymnax.environments.environment import Environment as GymnaxEnvironment
 from jax import Array
+
+from jaxga.text import check_choice
+
+if TYPE_CHECKING:
+    from gymnax.environments.environment import Environment as GymnaxEnvironment
 
 NAMES = (
     "CartPole-v1",
@@ -69,11 +71,13 @@ class Environment(NamedTuple):
     normalize: bool
 
 
-def adapt(env: GymnaxEnvironment, params: Any, *, normalize: bool = False) -> Environment:
+def adapt(env: "GymnaxEnvironment", params: Any, *, normalize: bool = False) -> Environment:
     """A gymnax environment under its parameters as an :class:`Environment`.
 
     Raises ``ValueError`` where the observation or the action is neither a Box nor (the action) Discrete.
     """
+    from gymnax.environments import spaces  # importing gymnax starts JAX, which processes have to be joined before
+
     observations, actions = env.observation_space(params), env.action_space(params)
     if not isinstance(observations, spaces.Box) or not isinstance(actions, spaces.Box | spaces.Discrete):
         raise ValueError(
@@ -112,8 +116,9 @@ def adapt(env: GymnaxEnvironment, params: Any, *, normalize: bool = False) -> En
 @lru_cache
 def make(name: str) -> Environment:
     """The environment of that name; the same object at every call, so that equal tasks compile once."""
-    if name not in NAMES:
-        raise ValueError(f"ppo: env must be one of {', '.join(NAMES)}, got {name!r}")
+    check_choice("ppo: env", name, NAMES)
+    import gymnax
+
     env, params = gymnax.make(name)
     return adapt(env, params, normalize=name in _NORMALIZED)
 

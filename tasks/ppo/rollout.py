@@ -37,7 +37,8 @@ class Moments(NamedTuple):
         return Moments(self.mean + weight * step, spread, size)
 
     def normalize(self, values: Array) -> Array:
-        return jnp.clip((values - self.mean) / jnp.sqrt(self.variance + 1e-8), -10.0, 10.0)
+        mean, variance = (jnp.broadcast_to(moment, values.shape) for moment in (self.mean, self.variance))
+        return jnp.clip((values - mean) / jnp.sqrt(variance + 1e-8), -10.0, 10.0)
 
 
 class Actors(NamedTuple):

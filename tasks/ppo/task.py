@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxga import Evaluation, Objective, SearchSpace, single_precision
+from jaxga import Evaluation, Objective, SearchSpace, run_defaults, single_precision
+from jaxga.checks import check_count
 from jaxga.tasks.ppo import distributions, environments, networks
 from jaxga.tasks.ppo.environments import Environment
 from jaxga.tasks.ppo.hyperparameters import MINIBATCH_SIZES, PRESETS, SPACES, Hyperparameters
 from jaxga.tasks.ppo.rollout import Actors, Moments, Rollout, advantages, collect, greedy_returns, start, values
 from jaxga.tasks.ppo.update import Adam, Batch, loss, shuffle, update
+from jaxga.text import check_choice
+
+Search = Literal["default", "full"]
+Metric = Literal["return", "area"]
 
 _STATIC = (
     "space", "objective", "environment", "fixed", "num_steps", "num_envs", "rollout_length", "num_epochs",
@@ -46,7 +51,7 @@ class PPO:
     rollout_length: int
     num_epochs: int
     num_minibatches: int
-    metric: Literal["final return", "area"]
+    metric: Metric
     anneal: bool
     hidden_size: int
     num_episodes: int
@@ -64,17 +69,16 @@ class PPO:
         The metrics: ``curve`` f32[T], the mean return of the episodes that ended in each T-th of
         training (where none did, that of the part before); ``mean return`` and ``return std`` of the
         greedy episodes after training; ``area``, the mean of the curve; ``episodes``, how many ended.
+        The model is what :meth:`act` takes.
         """
         hyper = self.fixed._replace(**setting)
         key_train, key_greedy = jax.random.split(key)
         progress, totals, counts = self._train(key_train, hyper)
-        actor = networks.half(self._unravel(progress.adam.params), "actor")
-
-        def policy(observations: Array) -> Array:
-            return networks.policy(actor, self._normalize(progress, observations))
-
+        model = self._model(progress)
         distribution = distributions.of(self.environment)
-        returns = greedy_returns(self.environment, distribution, policy, key_greedy, self.num_episodes)
+        returns = greedy_returns(
+            self.environment, distribution, partial(self._policy, model), key_greedy, self.num_episodes
+        )
         curve = _curve(totals, counts, self.curve_size)
         metrics = {
             "curve": curve,
@@ -84,7 +88,24 @@ class PPO:
             "episodes": counts.sum(),
         }
         value = metrics["area"] if self.metric == "area" else metrics["mean return"]
-        return Evaluation(jnp.where(jnp.isfinite(progress.adam.params.sum()), value, jnp.nan), metrics)
+        return Evaluation(jnp.where(jnp.isfinite(progress.adam.params.sum()), value, jnp.nan), metrics, model)
+
+    @single_precision
+    def act(self, model: Mapping[str, Any], observation: Array) -> Array:
+        """The greedy action of a trained ``model`` for one observation; both as the environment knows them."""
+        distribution = distributions.of(self.environment)
+        action = distribution.sample(self._policy(model, observation[None]), 0.0)
+        return distribution.to_environment(action[:, 0])
+
+    def _model(self, progress: _Progress) -> dict[str, Any]:
+        """Actor and critic, and the moments of the observations where they are normalised."""
+        params = self._unravel(progress.adam.params)
+        moments = {"observations": progress.observations._asdict()} if self.environment.normalize else {}
+        return {"actor": networks.half(params, "actor"), "critic": networks.half(params, "critic"), **moments}
+
+    def _policy(self, model: Mapping[str, Any], observations: Array) -> Array:
+        """The policy's outputs f32[O, N] for N observations as the environment gives them."""
+        return networks.policy(model["actor"], self._normalize(model, observations))
 
     def _train(self, key: Array, hyper: Hyperparameters) -> tuple[_Progress, Array, Array]:
         """Training, with the sum f32[U] of the returns and the number f32[U] of the episodes ended in each rollout."""
@@ -109,12 +130,8 @@ class PPO:
         """One rollout, and the update from it."""
         key_collect, key_shuffle = jax.random.split(key)
         distribution = distributions.of(self.environment)
-        params = self._unravel(progress.adam.params)
-        actor = networks.half(params, "actor")
-
-        def policy(observations: Array) -> Array:
-            return networks.policy(actor, self._normalize(progress, observations))
-
+        model = self._model(progress)
+        policy = partial(self._policy, model)
         actors, rollout = collect(
             self.environment, distribution, policy, key_collect, progress.actors, hyper.gamma, self.rollout_length
         )
@@ -122,7 +139,7 @@ class PPO:
         if self.environment.normalize:
             returns = returns.add(rollout.discounted_return)
             reward = jnp.clip(reward / jnp.sqrt(returns.variance + 1e-8), -10.0, 10.0)
-        batch = self._batch(params, progress, rollout, reward, hyper)
+        batch = self._batch(model, rollout, reward, hyper)
         rate = hyper.learning_rate * ((1.0 - index / self.num_rollouts) if self.anneal else 1.0)
 
         def gradient(flat: Array, part: Batch) -> Array:
@@ -140,25 +157,22 @@ class PPO:
             observations = observations.add(rollout.observation)
         return _Progress(actors, adam, observations, returns), rollout
 
-    def _batch(
-        self, params: networks.Params, progress: _Progress, rollout: Rollout, reward: Array, hyper: Hyperparameters
-    ) -> Batch:
-        """The rollout as rows, with what the critic makes of it: one pass over all steps, not one a step."""
-        network = networks.half(params, "critic")
+    def _batch(self, model: Mapping[str, Any], rollout: Rollout, reward: Array, hyper: Hyperparameters) -> Batch:
+        """The rollout as rows, with the critic's values: one pass over all steps, not one pass a step."""
 
         def critic(observations: Array) -> Array:
-            return networks.value(network, self._normalize(progress, observations))
+            return networks.value(model["critic"], self._normalize(model, observations))
 
         value, next_value = values(critic, rollout, self.environment.max_steps)
         advantage = advantages(
             reward, value, next_value, rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda
         )
-        observation = self._normalize(progress, rollout.observation)
+        observation = self._normalize(model, rollout.observation)
         batch = Batch(observation, rollout.action, rollout.log_prob, value, advantage, advantage + value)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
 
-    def _normalize(self, progress: _Progress, observations: Array) -> Array:
-        return progress.observations.normalize(observations) if self.environment.normalize else observations
+    def _normalize(self, model: Mapping[str, Any], observations: Array) -> Array:
+        return Moments(**model["observations"]).normalize(observations) if self.environment.normalize else observations
 
     def _init(self, key: Array) -> networks.Params:
         distribution = distributions.of(self.environment)
@@ -175,16 +189,26 @@ class PPO:
         return jax.tree.unflatten(tree, leaves)
 
 
+_sizes = run_defaults(population_size=8, num_generations=10, num_replicates=3, num_fresh=32, chunk_size=8)
+
+
+@_sizes
+def cartpole(*, search: Search = "default", num_steps: int = 100_000, metric: Metric = "return") -> PPO:
+    """:func:`ppo` on CartPole-v1."""
+    return ppo("CartPole-v1", search=search, num_steps=num_steps, metric=metric)
+
+
+@_sizes
 def ppo(
     env: str | Environment = "CartPole-v1",
     *,
-    search: Literal["default", "full"] = "default",
+    search: Search = "default",
     num_steps: int = 100_000,
     num_envs: int = 4,
     rollout_length: int = 128,
     num_epochs: int = 4,
     num_minibatches: int = 4,
-    metric: Literal["final return", "area"] = "final return",
+    metric: Metric = "return",
     hyperparameters: Mapping[str, Any] | None = None,
     anneal: bool = True,
     hidden_size: int = 64,
@@ -202,7 +226,8 @@ def ppo(
         rollout_length: steps of each environment between two updates.
         num_epochs: passes over a rollout in one update.
         num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
-        metric: the objective: the mean return of greedy episodes after training, or the mean of the learning curve.
+        metric: the objective: ``"return"``, the mean return of greedy episodes after training, or ``"area"``, the mean
+            of the learning curve.
         hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`; they go before those
             that are known to suit the environment (CartPole, and Pendulum with 10 epochs and 200,000 steps).
         anneal: whether the learning rate falls linearly to 0.
@@ -216,11 +241,9 @@ def ppo(
 
     Source: Schulman, Wolski, Dhariwal, Radford and Klimov, "Proximal Policy Optimization Algorithms", 2017.
     """
-    environment = environments.make(env) if isinstance(env, str) else env
-    if search not in SPACES:
-        raise ValueError(f"ppo: search must be one of {', '.join(SPACES)}, got {search!r}")
-    if metric not in ("final return", "area"):
-        raise ValueError(f"ppo: metric must be one of final return, area, got {metric!r}")
+    environment = env if isinstance(env, Environment) else environments.make(env)
+    check_choice("ppo: search", search, get_args(Search))
+    check_choice("ppo: metric", metric, get_args(Metric))
     sizes = {
         "num_steps": num_steps,
         "num_envs": num_envs,
@@ -231,8 +254,7 @@ def ppo(
         "num_episodes": num_episodes,
     }
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"ppo: {name} must be a whole number of at least 1, got {size!r}")
+        check_count(f"ppo: {name}", size, 1)
     batch_size = num_envs * rollout_length
     if num_steps < batch_size:
         raise ValueError(f"ppo: num_steps must be at least num_envs * rollout_length = {batch_size}, got {num_steps}")
@@ -256,7 +278,7 @@ def ppo(
         raise ValueError(f"ppo: hyperparameters must be among {', '.join(allowed)}, got {', '.join(sorted(unknown))}")
     return PPO(
         space=SPACES[search],
-        objective=Objective("mean return" if metric == "final return" else "mean training return", "max"),
+        objective=Objective("mean return" if metric == "return" else "mean training return", "max"),
         environment=environment,
         fixed=Hyperparameters(**{**PRESETS.get(environment.name, {}), **(hyperparameters or {})}),
         **sizes,

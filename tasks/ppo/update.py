@@ -1,4 +1,4 @@
-"""The update: the clipped losses of PPO, Adam, and epochs of shuffled minibatches.
+"""The update: the clipped losses of PPO, steps of Adam, and epochs of shuffled minibatches.
 
 Sources: Schulman et al., "Proximal Policy Optimization Algorithms", 2017; Huang et al., "The 37
 Implementation Details of Proximal Policy Optimization", 2022; Kingma and Ba, "Adam", 2015.
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from jaxga.tasks.ppo.distributions import Distribution
@@ -16,15 +17,15 @@ from jaxga.tasks.ppo.hyperparameters import Hyperparameters
 
 
 class Batch(NamedTuple):
-    """What the losses are taken over, one row for each step.
+    """The data of the losses, one row for each step of an environment.
 
     Attributes:
         observation: f32[N, ...].
         action: f32[N, action_size].
-        log_prob: f32[N], of the action under the policy that took it.
-        value: f32[N], as the critic saw it then.
+        log_prob: f32[N], of the action under the policy that chose it.
+        value: f32[N], the critic's estimate before the update.
         advantage: f32[N].
-        target: f32[N], what the critic learns.
+        target: f32[N], the value that the critic is trained to give.
     """
 
     observation: Array
@@ -36,39 +37,36 @@ class Batch(NamedTuple):
 
 
 class Adam(NamedTuple):
-    """Parameters as one vector f32[W], with Adam's moments and the number of steps taken."""
+    """Parameters as one vector f32[W], and the state of their optimiser."""
 
     params: Array
-    mean: Array
-    square: Array
-    num_steps: Array
+    state: optax.OptState
 
     @classmethod
     def of(cls, params: Array) -> "Adam":
-        return cls(params, jnp.zeros_like(params), jnp.zeros_like(params), jnp.zeros(()))
+        return cls(params, _optimizer(1.0, 1.0).init(params))
 
     def step(self, gradient: Array, learning_rate: Array | float, max_grad_norm: Array | float) -> "Adam":
-        """One step down a gradient f32[W], whose norm is first clipped to ``max_grad_norm``."""
-        norm = jnp.sqrt(jnp.sum(gradient**2))
-        gradient = gradient * jnp.minimum(1.0, max_grad_norm / (norm + 1e-6))
-        num_steps = self.num_steps + 1
-        mean = 0.9 * self.mean + 0.1 * gradient
-        square = 0.999 * self.square + 0.001 * gradient**2
-        rate = learning_rate / (1 - 0.9**num_steps)
-        scale = jax.lax.rsqrt(1 - 0.999**num_steps)
-        # The epsilon of 1e-5, not Adam's 1e-8, is one of the 37 details.
-        return Adam(self.params - rate * mean / (jnp.sqrt(square) * scale + 1e-5), mean, square, num_steps)
+        """One step down a gradient f32[W], which is first scaled down to a norm of at most ``max_grad_norm``."""
+        move, state = _optimizer(learning_rate, max_grad_norm).update(gradient, self.state)
+        return Adam(self.params + jnp.asarray(move), state)
+
+
+def _optimizer(learning_rate: Array | float, max_grad_norm: Array | float) -> optax.GradientTransformation:
+    """Built for each step from traced numbers; its state does not depend on them."""
+    # The epsilon of 1e-5 instead of Adam's 1e-8 is one of the 37 details.
+    return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=1e-5))
 
 
 def policy_loss(log_prob: Array, old_log_prob: Array, advantage: Array, clip_range: Array | float) -> Array:
-    """The clipped surrogate, f32[N] each to its mean f32[]."""
+    """The clipped surrogate loss f32[], a mean over the arrays f32[N]."""
     ratio = jnp.exp(log_prob - old_log_prob)
     clipped = jnp.clip(ratio, 1 - clip_range, 1 + clip_range)
     return -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
 
 
 def value_loss(value: Array, old_value: Array, target: Array, clip_range: Array | float | None) -> Array:
-    """Half the mean squared error; with a ``clip_range`` the worse of that of the value and of the clipped value."""
+    """Half the mean squared error of the value; with ``clip_range`` the greater of it and that of the clipped value."""
     error = (value - target) ** 2
     if clip_range is not None:
         clipped = old_value + jnp.clip(value - old_value, -clip_range, clip_range)
@@ -79,7 +77,7 @@ def value_loss(value: Array, old_value: Array, target: Array, clip_range: Array 
 def loss(
     apply: Callable[[Array], tuple[Array, Array]], distribution: Distribution, batch: Batch, hyper: Hyperparameters
 ) -> Array:
-    """PPO's loss of the networks that ``apply`` runs: policy, value, entropy."""
+    """The loss of PPO, of policy, value and entropy; ``apply`` gives the outputs of both networks."""
     outputs, value = apply(batch.observation)
     log_prob = distribution.log_prob(outputs, batch.action.T)
     return (
@@ -92,10 +90,10 @@ def loss(
 def normalize_advantages(advantage: Array, num_accumulated: Array | int) -> Array:
     """Advantages f32[epochs, B, M] standardised within each group of ``num_accumulated`` of the B parts.
 
-    A group is one true minibatch, so the moments are its own.
+    A group is one minibatch of the setting: mean and variance are taken over the whole minibatch.
     """
     group = jnp.arange(advantage.shape[1]) // num_accumulated
-    share = (group[:, None] == group) / num_accumulated
+    share = (group[:, None] == group[None]) / num_accumulated
     centred = advantage - (advantage.mean(-1) @ share)[..., None]
     variance = (centred**2).mean(-1) @ share
     return centred / (jnp.sqrt(variance) + 1e-8)[..., None]
@@ -106,10 +104,10 @@ def shuffle(key: Array, batch: Batch, num_epochs: int, num_parts: int) -> Batch:
     size = batch.advantage.shape[0]
     columns = [leaf.reshape(size, -1) for leaf in batch]
     rows = jnp.concatenate(columns, axis=1)  # one gather, not one for each array
-    # Random high bits over the row's number in the low ones: sorting one array is several times cheaper
-    # than sorting one by another, and no two are equal.
+    # The high bits are random, the low bits are the number of the row. To sort one such array is several times cheaper
+    # than to sort the rows by random numbers, and no two entries are equal.
     low_bits = jnp.uint32(2 ** (size - 1).bit_length() - 1)
-    tickets = (jax.random.bits(key, (num_epochs, size)) & ~low_bits) | jnp.arange(size, dtype=jnp.uint32)
+    tickets = (jax.random.bits(key, (num_epochs, size)) & ~low_bits) | jnp.arange(size, dtype=jnp.uint32)[None]
     order = jnp.sort(tickets, axis=-1, stable=False) & low_bits
     rows = rows.at[order].get(mode="promise_in_bounds", unique_indices=True)
     ends = [sum(column.shape[1] for column in columns[: i + 1]) for i in range(len(columns) - 1)]
@@ -125,11 +123,11 @@ def update(
     learning_rate: Array | float,
     hyper: Hyperparameters,
 ) -> Adam:
-    """Adam's steps over a shuffled batch, arrays [epochs, parts, rows, ...].
+    """The steps of Adam over a shuffled batch, arrays [epochs, parts, rows, ...].
 
-    Where ``hyper.minibatch_size`` is given, the gradients of so many parts as make one minibatch are
-    averaged before Adam takes its step. This gives the gradient of the minibatch itself, at the cost
-    of the smallest size for every size: Adam's arithmetic is done, and masked, at every part.
+    If ``hyper.minibatch_size`` is given, the gradients of as many parts as make one minibatch are averaged before each
+    step. The result is the gradient of the minibatch. Every size costs as much as the smallest one, because Adam's
+    arithmetic is done, and masked, at every part.
     """
     rows = batch.advantage.shape[-1]
     num_accumulated = 1 if hyper.minibatch_size is None else hyper.minibatch_size // rows

@@ -90,6 +90,15 @@ def test_sobol_fills_every_interval_once():
         assert len({tuple(cell) for cell in cells}) == 16
 
 
+@pytest.mark.parametrize("num_genes", [1, 7, 40])
+def test_sobol_walks_along_the_points_of_scipy(num_genes):
+    genomes, shift = asked(sobol_search(cube(num_genes), population_size=50), 3)
+    expected = qmc.Sobol(num_genes, scramble=False).fast_forward(1).random(150)
+    gap = np.abs(genomes - np.mod(expected + shift, 1.0))
+    # Rounding to 24 bits and to float32; a point at one end of a gene's range may lie at the other.
+    np.testing.assert_array_less(np.minimum(gap, 1.0 - gap), 1e-6)
+
+
 def test_sobol_is_more_even_than_chance():
     genomes, _ = asked(sobol_search(cube(5), population_size=63), 1)
     random = [qmc.discrepancy(np.random.default_rng(i).uniform(size=genomes.shape)) for i in range(20)]

@@ -14,14 +14,11 @@ from jaxga.base import Best, Evaluation, Objective
 from jaxga.cli import screen
 from jaxga.cli.arguments import fail
 from jaxga.cli.run import main
-from jaxga.runs.known import Known
+from jaxga.runs.progress import ProgressLine
 from jaxga.runs.records import constants
 from jaxga.text import check_choice
 
-pytest.importorskip("orbax.checkpoint")
 pytest.importorskip("optuna")
-pytest.importorskip("pyarrow")
-pytest.importorskip("plotly")
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "soak"))
 import fuzz
@@ -94,7 +91,7 @@ def test_the_check_finds_a_traceback_a_file_and_a_second_line(inputs, monkeypatc
         Path("left").write_text("")
         raise KeyError("x")
 
-    monkeypatch.setattr("jaxga.report.page.main", bad)
+    monkeypatch.setattr("jaxga.cli.report.main", bad)
     problems = " ".join(fuzz.check(fuzz.Case("report", ("x",)), inputs))
     (inputs / "left").unlink()
     for found in ("status 1", "a traceback", "lines on stderr", "changed ['left']"):
@@ -115,7 +112,7 @@ def test_a_fraction_is_no_whole_number_in_a_warm_start(tmp_path, capfd):
     source.write_text(fuzz.listed(n3=5.4))
     arguments = [*GUESS[:-1], str(tmp_path / "new"), "--warm-start", str(source)]
     assert main(arguments) == 2
-    message = f"error: --warm-start {source}: n3: Integer: value must be a whole number, got 5.4\n"
+    message = f"error: warm start {source}: n3: Integer: value must be a whole number, got 5.4\n"
     assert capfd.readouterr().err == message
 
 
@@ -200,7 +197,7 @@ def test_brackets_in_names_are_shown_and_gone_on_from(tmp_path, capfd):
     assert f"Written {folder}:" in shown
     assert "1 of 2 generations are done" in shown
     assert main([*again, "--seed", "7"]) == 2
-    assert f"--resume {folder}: that run has" in capfd.readouterr().err
+    assert f"cannot resume {folder}: that run has" in capfd.readouterr().err
 
 
 def test_brackets_in_a_table_are_shown_as_they_are(tmp_path, monkeypatch, capfd):
@@ -226,7 +223,7 @@ def generation(number, seconds, compile_seconds=0.0, has_state=True):
 def lines(generations):
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, record=True, width=200, markup=False, highlight=False)
-        line = screen.ProgressLine(console, Objective("loss", "min"), 10)
+        line = ProgressLine(console, Objective("loss", "min"), 10)
         for one in generations:
             line.write(one)
         return console.export_text().splitlines()
@@ -272,15 +269,3 @@ def test_what_is_searched_is_not_shown_as_held_fixed():
         depth: int = 2
 
     assert constants(Task()) == {"depth": 2}
-
-
-def test_what_a_run_began_with_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def half(path, text, **options):
-        path.write_bytes(text.encode()[:10])
-        raise OSError(28, "No space left on device")
-
-    known = Known(np.zeros((2, 3), np.float32), None)
-    monkeypatch.setattr(Path, "write_text", half)
-    with pytest.raises(OSError, match=r"warm_start\.json cannot be written: No space left on device"):
-        known.write(tmp_path / "warm_start.json")
-    assert list(tmp_path.iterdir()) == []

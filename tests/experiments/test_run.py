@@ -108,7 +108,7 @@ def test_a_reader_that_goes_ends_the_run_at_once(tmp_path):
 def test_what_all_processes_find_wrong_is_said_once(tmp_path):
     status, _, err = run("--task", "ppo", "--env", "Chess-v0", "--out", tmp_path / "run", "--processes", 2)
     assert status == 2
-    assert err.startswith("error: --env must be one of")
+    assert "env must be one of" in err
     assert err.count("\n") == 1
 
 
@@ -123,7 +123,7 @@ def commands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "chess"], "--task must be one of guess, mnist, cartpole, ppo, got 'chess'"),
+        (["--task", "chess"], "--task must be one of"),
         (["--algorithm", "magic"], "--algorithm must be one of"),
         (["--task", "guess", "--pop", "4", "--parents", "4"], "num_parents must be below population_size: got 4"),
         (["--pop", "-3"], "--pop"),

@@ -159,7 +159,7 @@ def _unfinished(folder: Path) -> list[Path]:
         entries = list((folder / "checkpoints").iterdir())
     except OSError:
         return []
-    return [path for path in entries if not path.name.isdecimal() or not (path / "commit_success.txt").exists()]
+    return [path for path in entries if path.name.startswith(".")]
 
 
 def _wait(process: subprocess.Popen[str], until, seconds: float) -> None:

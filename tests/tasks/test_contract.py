@@ -1,4 +1,4 @@
-"""What every task owes the engine; a new task adds one row to ``ROWS``."""
+"""What every task owes the engine; a registered task adds one row to ``ROWS``."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +12,8 @@ import jaxga
 from jaxga.tasks.data import ImageData
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
+from jaxga.tasks.ppo import ppo
+from tests.tasks.test_factories import REGISTERED
 
 
 class Row(NamedTuple):
@@ -35,6 +37,19 @@ ROWS = {
     "guess": Row(guess, is_noisy=False),
     "mnist": Row(lambda: _tiny_mnist("default"), is_noisy=True),
     "mnist full": Row(lambda: _tiny_mnist("full"), is_noisy=True),
+    # One episode each and one update: rounding grows with every further update.
+    "ppo": Row(
+        lambda: ppo(
+            "Pendulum-v1",
+            num_steps=400,
+            num_envs=2,
+            rollout_length=200,
+            num_epochs=1,
+            num_minibatches=2,
+            num_episodes=1,
+        ),
+        is_noisy=True,
+    ),
 }
 NUM_MEMBERS = 4
 # ``test`` is optional; where a task has it, it owes the same.
@@ -72,13 +87,16 @@ def assert_close(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
 
 
+def test_every_registered_task_has_a_row():
+    assert set(REGISTERED) - {"cartpole"} <= set(ROWS)  # cartpole() is ppo()
+
+
 def test_is_a_task_and_a_pytree(row):
     task = row.build()
     assert isinstance(task, jaxga.Task)
     assert isinstance(task.space, jaxga.SearchSpace)
     assert task.objective.direction in ("min", "max")
     leaves, structure = jax.tree.flatten(task)
-    assert leaves
     assert all(isinstance(leaf, jax.Array) for leaf in leaves)
     # What is not data is static: hashable, and equal for equal arguments.
     again = jax.tree.structure(row.build())
@@ -88,6 +106,7 @@ def test_is_a_task_and_a_pytree(row):
     assert rebuilt.space == task.space
     with pytest.raises(AttributeError):
         task.space = None
+    assert isinstance(getattr(task, "data_source", ""), str)
 
 
 def test_evaluation_has_the_contract_shape(case):
@@ -170,7 +189,7 @@ def test_strict_flags(row):
     """No key is used twice, no rank is promoted in silence."""
     task = row.build()
     with jax.debug_key_reuse(True), jax.numpy_rank_promotion("raise"):
-        value, _ = jax.jit(lambda task, key, one: task.evaluate(key, one))(
+        evaluation = jax.jit(lambda task, key, one: task.evaluate(key, one))(
             task, jax.random.key(0), member(settings(task), 0)
         )
-    assert np.isfinite(value)
+    assert np.isfinite(evaluation.value)

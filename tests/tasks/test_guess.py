@@ -14,9 +14,9 @@ def evaluate(task, guesses):
 
 
 def test_value_is_mean_absolute_distance():
-    task = guess(seed=3)
+    task = guess(target_seed=3)
     guesses = np.random.default_rng(1).integers(0, 100, 10)
-    value, metrics = evaluate(task, guesses)
+    value, metrics, _ = evaluate(task, guesses)
     distances = [abs(int(a) - int(b)) for a, b in zip(guesses, np.asarray(task.target), strict=True)]
     assert float(value) == pytest.approx(sum(distances) / 10)
     assert int(metrics["num_correct"]) == distances.count(0)
@@ -24,7 +24,7 @@ def test_value_is_mean_absolute_distance():
 
 def test_only_the_target_has_distance_zero():
     task = guess()
-    value, metrics = evaluate(task, task.target)
+    value, metrics, _ = evaluate(task, task.target)
     assert float(value) == 0.0
     assert int(metrics["num_correct"]) == 10
     # One number off by one: a tenth, in whichever direction.
@@ -37,18 +37,18 @@ def test_original_ranges_and_hidden_target():
     assert task.space.num_levels.tolist() == [100] * 10
     assert 0 <= int(task.target.min()) <= int(task.target.max()) <= 99
     assert np.array_equal(task.target, guess().target)
-    assert not np.array_equal(task.target, guess(seed=1).target)
+    assert not np.array_equal(task.target, guess(target_seed=1).target)
     # The target is data, not structure: another one does not recompile.
-    assert jax.tree.structure(task) == jax.tree.structure(guess(seed=1))
+    assert jax.tree.structure(task) == jax.tree.structure(guess(target_seed=1))
 
 
 def test_the_upper_bound_is_reached():
-    targets = [guess(num_numbers=200, high=1, seed=seed).target for seed in range(3)]
+    targets = [guess(num_numbers=200, high=1, target_seed=seed).target for seed in range(3)]
     assert all(set(target.tolist()) == {0, 1} for target in targets)
 
 
-@pytest.mark.parametrize("argument", [{"num_numbers": 0}, {"high": 0}, {"seed": -1}])
+@pytest.mark.parametrize("argument", [{"num_numbers": 0}, {"high": 0}, {"target_seed": -1}, {"num_numbers": 2.5}])
 def test_arguments_are_checked(argument):
     [(name, value)] = argument.items()
-    with pytest.raises(ValueError, match=rf"guess: {name} must be at least -?\d+, got {value}"):
+    with pytest.raises(ValueError, match=rf"guess: {name} must be a whole number of at least \d, got {value}"):
         guess(**argument)

@@ -1,16 +1,24 @@
 """The MNIST network: against numpy, against a truly narrower network, and on the real images."""
 
 import dataclasses
+import struct
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxga.loop import evaluate_fresh
 from jaxga.tasks.data import ImageData, load_images
-from jaxga.tasks.mnist import dropout_mask, mnist, sgd
+from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
 
 PIXELS = 16
+FILES = {
+    "train-images-idx3-ubyte": (24, 28, 28),
+    "train-labels-idx1-ubyte": (24,),
+    "t10k-images-idx3-ubyte": (6, 28, 28),
+    "t10k-labels-idx1-ubyte": (6,),
+}
 NEUTRAL = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
 
 
@@ -90,7 +98,7 @@ def test_training_equals_numpys(search):
         width = 11
         values |= {"weight_decay": 0.01, "label_smoothing": 0.2, "learning_rate_decay": 0.6, "hidden_size": width}
     searched = {name: values[name] for name in task.space.names}
-    value, metrics = evaluate(task, key, setting(**searched))
+    value, metrics, _ = evaluate(task, key, setting(**searched))
     loss, scores, losses = numpy_training(task, key, values, width)
     # Float32 against float64 over 23 steps.
     assert float(value) == pytest.approx(loss, rel=1e-4)
@@ -162,7 +170,7 @@ def test_learns_and_shows_it():
 
 
 def test_fewer_steps_than_points():
-    _, metrics = evaluate(small(num_steps=3), jax.random.key(0), setting(learning_rate=0.1, momentum=0.5))
+    _, metrics, _ = evaluate(small(num_steps=3), jax.random.key(0), setting(learning_rate=0.1, momentum=0.5))
     assert metrics["training_loss_curve"].shape == (3,)
     assert np.isfinite(metrics["training_loss_curve"]).all()
 
@@ -175,10 +183,22 @@ def test_test_split_is_for_test_alone():
     wrong = mnist(
         dataclasses.replace(data, test_labels=(data.test_labels + 1) % 10), num_steps=200, batch_size=8, hidden_size=32
     )
-    (value, metrics), (wrong_value, wrong_metrics) = retrain(task, key, good), retrain(wrong, key, good)
+    (value, metrics, _), (wrong_value, wrong_metrics, _) = retrain(task, key, good), retrain(wrong, key, good)
     assert float(value) == float(wrong_value) == pytest.approx(float(evaluate(task, key, good).value), rel=1e-6)
     assert float(metrics["test_accuracy"]) > 0.9 > 0.1 > float(wrong_metrics["test_accuracy"])
     assert float(metrics["test_loss"]) < float(wrong_metrics["test_loss"])
+
+
+def test_the_model_gives_the_recorded_figures():
+    task = small()
+    fresh = evaluate_fresh(task, task.space.encode({"learning_rate": 0.1, "momentum": 0.5}), key=0, num_seeds=3)
+    for split, name in ((task.validation_split, None), (task.test_split, "test_loss")):
+        recorded = fresh.value if name is None else fresh.metrics[name]
+        for i in range(3):
+            params = jax.tree.map(lambda leaf, i=i: leaf[i], fresh.model)
+            logits = Network(task.hidden_size).apply(params, split.images)
+            loss, _ = numpy_cross_entropy(np.asarray(logits), np.eye(10)[np.asarray(split.labels)])
+            assert loss == pytest.approx(recorded[i], rel=1e-5)
 
 
 def test_diverging_member_leaves_its_neighbours():
@@ -199,6 +219,20 @@ def test_images_are_arguments_of_the_program():
     assert sum(np.size(constant) for constant in program.consts) < 1000
 
 
+def test_images_by_name_are_those_of_the_folder(tmp_path, monkeypatch):
+    for name, shape in FILES.items():
+        values = np.arange(np.prod(shape), dtype=np.int64).reshape(shape) % 10
+        header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+        (tmp_path / name).write_bytes(header + values.astype(np.uint8).tobytes())
+    task = mnist("mnist", data_dir=tmp_path)
+    assert task.train_split.images.shape == (20, 784)
+    assert task.data_source == f"mnist: the IDX files in {tmp_path}"
+    with pytest.raises(ValueError, match="mnist: data_dir is for a dataset that is given by name"):
+        mnist(prototypes(), data_dir=tmp_path)
+    monkeypatch.setenv("JAXGA_DATA_DIR", str(tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, mnist(), task)
+
+
 def test_search_spaces():
     assert small().space.names == ("learning_rate", "momentum")
     full = small(search="full").space
@@ -216,13 +250,13 @@ def test_arguments_are_checked(argument):
     [(name, value)] = argument.items()
     with pytest.raises(ValueError, match=rf"mnist: {name} must be .*, got '?{value}'?"):
         small(**argument)
-    with pytest.raises(ValueError, match="hidden_size must be at least 9"):
+    with pytest.raises(ValueError, match="hidden_size must be a whole number of at least 9"):
         small(search="full", hidden_size=8)
 
 
 def test_real_images_are_learnt(real_mnist):
     task = mnist(load_images("mnist", real_mnist), num_steps=100)
-    _, metrics = retrain(task, jax.random.key(0), setting(learning_rate=0.2, momentum=0.8))
+    _, metrics, _ = retrain(task, jax.random.key(0), setting(learning_rate=0.2, momentum=0.8))
     # A training on shuffled labels stays at 10 %.
     assert float(metrics["test_accuracy"]) > 0.90
 
@@ -232,5 +266,5 @@ def test_published_accuracy_on_fresh_seeds(real_mnist):
     """One hidden layer of 128 units, 2,000 minibatches of 128: at least 97.3 % on the test images."""
     task = mnist(load_images("mnist", real_mnist), num_steps=2000)
     run = jax.jit(lambda task, keys, s: jax.lax.map(lambda key: task.test(key, s), keys))
-    _, metrics = run(task, jax.random.split(jax.random.key(7), 5), setting(learning_rate=0.3, momentum=0.85))
+    _, metrics, _ = run(task, jax.random.split(jax.random.key(7), 5), setting(learning_rate=0.3, momentum=0.85))
     assert float(metrics["test_accuracy"].mean()) >= 0.973

@@ -143,16 +143,6 @@ def test_the_contract(small):
     assert evaluate._cache_size() == 1
 
 
-def test_x64_changes_nothing(small):
-    task = ppo("CartPole-v1", **SMALL)
-    one, key = jax.tree.map(lambda leaf: leaf[0], settings(1e-3)), jax.random.key(0)
-    with jax.enable_x64(True):
-        wide = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
-    plain = jax.jit(lambda task, key, one: task.evaluate(key, one))(task, key, one)
-    assert {str(leaf.dtype) for leaf in jax.tree.leaves(wide)} <= {"float32", "int32"}
-    np.testing.assert_allclose(wide.metrics["curve"], plain.metrics["curve"], rtol=1e-4)
-
-
 def test_a_nan_setting_fails_alone(small):
     _, evaluate = small
     keys = jax.random.split(jax.random.key(0), 2)
@@ -186,6 +176,43 @@ def test_the_full_search_trains_every_minibatch_size():
     assert settings["minibatch_size"].tolist() == [128, 256, 512]
     result = jax.jit(jax.vmap(task.evaluate))(jax.random.split(jax.random.key(0), 3), settings)
     assert np.isfinite(result.value).all()
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_the_model_acts_as_it_was_scored(env):
+    """Greedy episodes played with the model alone have the recorded return."""
+    task = ppo(env, num_steps=512, rollout_length=32, num_episodes=3)
+    key, setting = jax.random.key(2), {"learning_rate": jnp.float32(1e-2), "max_grad_norm": jnp.float32(0.5)}
+    evaluation = jax.jit(task.evaluate)(key, setting)
+    assert ("observations" in evaluation.model) == task.environment.normalize
+
+    @jax.jit
+    def episode(key_reset, keys):
+        def step(carry, key):
+            observation, state, total, alive = carry
+            moved = task.environment.step(key, state, task.act(evaluation.model, observation))
+            total = total + alive * moved.reward
+            return (moved.observation, moved.state, total, alive & ~(moved.terminated | moved.truncated)), None
+
+        start = (*task.environment.reset(key_reset), jnp.float32(0.0), True)
+        return jax.lax.scan(step, start, keys)[0][2]
+
+    # The keys of the greedy episodes, as evaluate draws them.
+    key_reset, key_step = jax.random.split(jax.random.split(key)[1])
+    keys_step = jax.random.split(key_step, (task.environment.max_steps, 3))
+    returns = [episode(start, keys_step[:, i]) for i, start in enumerate(jax.random.split(key_reset, 3))]
+    np.testing.assert_allclose(np.mean(returns), evaluation.metrics["mean return"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("search", ["default", "full"])
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "Breakout-MinAtar"])
+def test_no_rank_is_promoted_in_silence(env, search):
+    task = ppo(env, search=search, num_steps=1024, num_episodes=2)
+    setting = task.space.decode(jnp.full(task.space.size, 0.5))
+    with jax.numpy_rank_promotion("raise"):
+        evaluation = jax.eval_shape(task.evaluate, jax.random.key(0), setting)
+        jax.eval_shape(task.act, evaluation.model, jnp.zeros(task.environment.observation_shape))
+    assert evaluation.value.shape == ()
 
 
 @pytest.mark.parametrize("env", ["Pendulum-v1", "Breakout-MinAtar"])

@@ -1,0 +1,50 @@
+"""What would run, as one table: the task, the search space, the algorithm, the devices."""
+
+import itertools
+
+import jax
+from rich.console import Console
+
+from jaxga.cli.options import Options
+from jaxga.cli.screen import table
+from jaxga.cli.start import num_processes
+from jaxga.runs.folder import Start
+from jaxga.runs.records import constants
+from jaxga.runs.session import Search
+from jaxga.runs.warm_start import WarmStart
+from jaxga.text import show
+
+
+def print_plan(
+    console: Console, options: Options, search: Search, warm_start: WarmStart | None, start: Start, is_heavy: bool
+) -> None:
+    """Print it."""
+    task = search.task
+    plan = table("jaxga", "what", "this run")
+    plan.show_header = False
+    if source := getattr(task, "data_source", ""):
+        plan.add_row("data", source, style="bold")
+    plan.add_row("task", f"{options.task}: {task.objective.direction}imise the {task.objective.name}")
+    label = "search space"
+    for dimension, items in itertools.groupby(task.space.items, key=lambda item: item[1]):
+        plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
+        label = ""
+    if fixed := constants(task):
+        plan.add_row("held fixed", ", ".join(f"{name} {show(value)}" for name, value in fixed.items()))
+    breeding = [f"{options.pop} members x {options.generations} generations"]
+    breeding += [f"{name} {value}" for name, value in options.breeding.items()]
+    plan.add_row("algorithm", f"{options.algorithm}: {', '.join(breeding)}, replicates {options.replicates}")
+    if warm_start is not None:
+        knows = "settings to begin with" if warm_start.loss is None else "evaluations known from before"
+        plan.add_row("warm start", f"{len(warm_start.genomes)} {knows}")
+    # A dry run starts no process: the others would have as many devices as this one.
+    num = num_processes(options, is_heavy) if options.dry_run else jax.process_count()
+    num_devices = f"{num * jax.local_device_count()} x " if num else ""
+    processes = f", {num or 'as many as the cluster has'} processes" if num != 1 else ""
+    plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}{processes}, seed {options.seed}")
+    if options.resume is not None:
+        done = int(start.state.generation)
+        is_ended = done >= search.num_generations
+        following = "only the winner and the report are left" if is_ended else f"from generation {done + 1}"
+        plan.add_row("goes on", f"{following}; {done} of {search.num_generations} generations are done")
+    console.print(plan)

@@ -1,0 +1,160 @@
+"""``config.json``: everything that is needed to repeat a run, or to go on with it."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxga.base import Task
+from jaxga.runs import records
+from jaxga.runs.checkpoint import digest
+from jaxga.runs.saved import read_config
+from jaxga.runs.warm_start import WarmStart
+
+CONFIG, WARM_START = "config.json", "warm_start.json"
+# Options that say only when a run ends: a resumed run may have others, because it is the same sequence of generations.
+LENGTH = ("generations", "target", "patience", "max_seconds", "max_evaluations")
+
+
+def save_config(path: Path, config: dict[str, Any]) -> None:
+    """Write ``config.json`` with the SHA-256 of its content."""
+    records.write_json(path / CONFIG, config | {"sha256": _sha256(config)})
+
+
+def check_config(path: Path, config: dict[str, Any]) -> None:
+    """``ValueError`` where ``config.json`` is not as the run wrote it; names the fields that differ, where known."""
+    if config.get("sha256") == _sha256(config):
+        return
+    data, versions = config.get("data"), config.get("versions")
+    told = config["options"] | {
+        "search space": config.get("space"),
+        "data": data.get("sha256") if isinstance(data, dict) else data,
+        "jaxga": versions.get("jaxga") if isinstance(versions, dict) else versions,
+        "warm_start": config["identity"].get("warm_start"),  # a digest here, a file's name in the options
+    }
+    differing = [
+        f"{name} is {told.get(name)} there and {value} in its identity"
+        for name, value in config["identity"].items()
+        if told.get(name) != value
+    ]
+    raise ValueError(
+        f"cannot resume {path}: {CONFIG} was changed or damaged after the run wrote it "
+        f"({', '.join(differing) or 'its identity does not tell where'}); nothing was changed"
+    )
+
+
+def _sha256(config: dict[str, Any]) -> str:
+    content = {name: value for name, value in config.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def identity(options: Mapping[str, Any], task: Task, warm_start: WarmStart | None) -> dict[str, Any]:
+    """Everything that a run's figures are a function of, as plain values.
+
+    Args:
+        options: those of the run that change its figures.
+        task: what is searched.
+        warm_start: what the run began with.
+    """
+    return {
+        **options,
+        "warm_start": warm_start and warm_start.sha256,
+        "search space": task.space.to_dict(),
+        "data": describe_data(task)["sha256"],
+        "jaxga": records.environment()["versions"].get("jaxga"),
+    }
+
+
+def describe_data(task: Task) -> dict[str, Any]:
+    """Where a task's data come from, in its own words, and the SHA-256 of its arrays (None where it has none)."""
+    has_data = bool(jax.tree.leaves(task))
+    return {"source": getattr(task, "data_source", ""), "sha256": digest(task) if has_data else None}
+
+
+def check_length(path: Path, num_generations: int | None) -> None:
+    """``ValueError`` where the run in ``path`` has more generations than ``num_generations``, None for as many."""
+    stored = read_config(path)["options"]["generations"]
+    if num_generations is not None and num_generations < stored:
+        raise ValueError(f"generations may only be raised on resume: {path} has {stored}, got {num_generations}")
+
+
+def check_identity(path: Path, now: dict[str, Any]) -> list[str]:
+    """Warnings, one line each, where the run in ``path`` would go on with other rounding.
+
+    Raises ``ValueError`` for another search, other data or another version of jaxga, whose operators may draw other
+    numbers. Other versions of JAX and another kind of device give the same search up to rounding. They are only
+    reported, so that a long run survives an upgrade.
+    """
+    config = read_config(path)
+    then = config["identity"]
+    differing = [f"{k} {then.get(k)} (now {now.get(k)})" for k in {**then, **now} if then.get(k) != now.get(k)]
+    if differing:
+        raise ValueError(f"cannot resume {path}: that run has {', '.join(differing)}")
+    environment = records.environment()
+    pairs = [(name, config["versions"].get(name), version) for name, version in environment["versions"].items()]
+    pairs += [("devices", sorted(set(config["devices"])), sorted(set(environment["devices"])))]
+    pairs += [("git commit", config.get("git_commit"), environment["git_commit"])]
+    return [
+        f"{name} was {old}, is now {new}: the same search, but not to the last bit"
+        for name, old, new in pairs
+        if old != new
+    ]
+
+
+def new_config(
+    path: Path,
+    name: str,
+    options: dict[str, Any],
+    identity: dict[str, Any],
+    task: Task,
+    warm_start: WarmStart | None,
+    command: list[str] | None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write ``config.json``, and what the run begins with, of a new run; returns its content.
+
+    Args:
+        path: the run's folder.
+        name: of the task; the run's name is this and a digest of its identity.
+        options: all of them, as plain values.
+        identity: from :func:`identity`.
+        task: what is searched.
+        warm_start: what the run begins with.
+        command: the command line, None for a run started in code.
+        more: further entries.
+    """
+    if warm_start is not None:
+        warm_start.save(path / WARM_START)
+    config = {
+        "run": f"{name}-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]}",
+        "created": _now(),
+        "command": command,
+        "options": options,
+        "identity": identity,
+        "data": describe_data(task),
+        **records.environment(),
+        "space": task.space.to_dict(),
+        "objective": dataclasses.asdict(task.objective),
+        "constants": records.constants(task),
+        **more,
+    }
+    save_config(path, config)
+    return config
+
+
+def resumed_config(path: Path, options: dict[str, Any], command: list[str] | None) -> dict[str, Any]:
+    """Write into ``config.json`` that the run is resumed, with what may change on resume; returns its content."""
+    config = read_config(path)
+    config["options"] |= {name: options[name] for name in LENGTH}
+    config.setdefault("resumed", []).append({"time": _now(), "command": command})
+    save_config(path, config)
+    return config
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

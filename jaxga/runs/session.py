@@ -1,0 +1,176 @@
+"""A search and what surrounds its generations: where it starts, who is told of each, when it ends, its result."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from jaxga import evolution, runtime
+from jaxga.base import Algorithm, Evaluation, Task
+from jaxga.evolution import State
+from jaxga.loop import Generation, evaluate_fresh, run
+from jaxga.runs.checkpoint import digest
+from jaxga.runs.folder import Start
+from jaxga.runs.records import write_json
+from jaxga.runs.stopping import GO_ON, Overhead
+
+
+class Search(NamedTuple):
+    """Everything that the generations of a run are a function of; arguments as in :func:`jaxga.run`.
+
+    ``num_fresh`` is the number of fresh seeds under which the winner is evaluated at the end.
+    """
+
+    task: Task
+    algorithm: Algorithm
+    key: Array
+    num_generations: int
+    num_replicates: int = 1
+    num_fresh: int = 8
+    chunk_size: int | None = None
+    mesh: Mesh | None = None
+    generations_per_dispatch: int = 1
+
+    def initial_state(self) -> State:
+        """The state before the first generation."""
+        return evolution.init(self.algorithm, self.key)
+
+    def generations(self, state: State) -> Iterator[Generation]:
+        """The generations after ``state``; what can be wrong with the search is raised here, before the first one."""
+        return run(
+            self.task,
+            self.algorithm,
+            key=self.key,
+            num_generations=self.num_generations,
+            num_replicates=self.num_replicates,
+            chunk_size=self.chunk_size,
+            mesh=self.mesh,
+            generations_per_dispatch=self.generations_per_dispatch,
+            state=state,
+        )
+
+    def evaluate_winner(self, genome: Any) -> Evaluation:
+        """The evaluation of one genome f32[D] under ``num_fresh`` fresh seeds."""
+        return evaluate_fresh(
+            self.task,
+            np.asarray(genome),
+            key=self.key,
+            num_seeds=self.num_fresh,
+            chunk_size=self.chunk_size,
+            mesh=self.mesh,
+        )
+
+    def overhead(self, elapsed: Callable[[], float], report_seconds: float) -> Overhead:
+        """What a time limit has to leave room for."""
+        num_devices = 1 if self.mesh is None else self.mesh.size
+
+        def num_chunks(num_trainings: int) -> int:
+            """Chunks that one device trains one after another."""
+            num_local = math.ceil(num_trainings / num_devices)
+            return math.ceil(num_local / (self.chunk_size or num_local)) if num_local else 0
+
+        num_trainings = self.algorithm.population_size * self.num_replicates
+        return Overhead(
+            elapsed=elapsed,
+            winner=num_chunks(self.num_fresh) / num_chunks(num_trainings) / self.generations_per_dispatch,
+            report=report_seconds,
+            # On a CPU a program for several devices is not dispatched ahead: see jaxga.loop.
+            num_ahead=0 if self.mesh is not None and jax.default_backend() == "cpu" else 1,
+        )
+
+
+class Reached(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        num_done: generations done.
+        best_genome, best_loss: the best so far; the genome is None before the first generation.
+        state: after the last generation; None where the run ended inside a dispatch of several.
+        seconds: of the generations of this session, without compiling.
+        compile_seconds: what compiling them took.
+    """
+
+    num_done: int
+    best_genome: Any
+    best_loss: float
+    state: State | None
+    seconds: float
+    compile_seconds: float
+
+
+def follow(
+    search: Search,
+    start: Start,
+    generations: Iterator[Generation],
+    consumers: Iterable[Callable[[Generation], object]],
+    decide: Callable[[], int],
+) -> Reached:
+    """Take one generation after another, until there is no more or process 0 decides to end.
+
+    Args:
+        search: what is run.
+        start: the state before the first of ``generations``, and the notes of its checkpoint.
+        generations: from :meth:`Search.generations`.
+        consumers: each is called with each generation, in this order.
+        decide: called before each generation; a value other than ``GO_ON`` ends the run.
+    """
+    notes = start.notes
+    num_done = int(start.state.generation)
+    reached = Reached(num_done, notes.get("best_genome"), notes.get("best_loss", math.inf), start.state, 0.0, 0.0)
+    while reached.num_done < search.num_generations and runtime.agree(decide()) == GO_ON:
+        generation = next(generations)
+        for consumer in consumers:
+            consumer(generation)
+        record, compiling = generation.record, generation.compile_seconds
+        reached = Reached(
+            num_done=int(record.generation) + 1,
+            best_genome=record.best.genome,
+            best_loss=float(record.best.loss),
+            state=generation.state,
+            seconds=reached.seconds + generation.seconds - compiling,
+            compile_seconds=reached.compile_seconds + compiling,
+        )
+    return reached
+
+
+def write_result(
+    path: Path,
+    search: Search,
+    reached: Reached,
+    fresh: Evaluation | None,
+    *,
+    status: str,
+    reason: str | None,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Write ``result.json`` of a run that ended; returns its content.
+
+    Args:
+        path: the run's folder.
+        search: what was run.
+        reached: where it ended; it has a best genome.
+        fresh: the winner under fresh seeds, None where ``num_fresh`` is 0.
+        status: ``"finished"`` or ``"interrupted"``.
+        reason: why it ended early, None where it did not.
+        seconds: where the time went, by part.
+    """
+    task = search.task
+    scores = {} if fresh is None else {task.objective.name: fresh.value, **fresh.metrics}
+    result = {
+        "status": status,
+        "reason": reason,
+        "generations": reached.num_done,
+        "evaluations": reached.num_done * search.algorithm.population_size * search.num_replicates,
+        "best": task.space.setting(reached.best_genome),
+        "best_value": task.objective.sign * reached.best_loss,
+        "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},
+        "state_sha256": None if reached.state is None else digest(reached.state),
+        "seconds": seconds,
+    }
+    write_json(path / "result.json", result)
+    return result

@@ -1,0 +1,264 @@
+"""A search in code is recorded, resumed, stopped and reported as one of the command line is."""
+
+import json
+import shutil
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import jaxga
+
+SPACE = {"x": jaxga.Uniform(-1.0, 1.0), "n": jaxga.Integer(1, 4)}
+SMALL = {"population_size": 6, "key": 3, "algorithm": "random_search", "report": False, "num_fresh": 2}
+
+
+def noisy(key, setting):
+    return setting["x"] ** 2 + setting["n"] + 0.1 * jax.random.normal(key)
+
+
+def search(**options):
+    return jaxga.minimize(noisy, SPACE, **{**SMALL, "num_generations": 4, **options})
+
+
+def outcome(folder):
+    result = json.loads((folder / "result.json").read_text())
+    kept = {name: value for name, value in result.items() if name not in ("seconds", "status", "reason")}
+    return (folder / "history.csv").read_bytes(), kept
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, search(out=folder)
+
+
+def test_a_folder_changes_nothing_of_the_result(whole):
+    folder, recorded = whole
+    plain = search()
+    assert recorded.path == folder
+    assert plain.path is None
+    assert recorded.best == plain.best
+    assert recorded.best_value == plain.best_value
+    np.testing.assert_array_equal(recorded.fresh_values, plain.fresh_values)
+    for name, column in plain.history.columns.items():
+        np.testing.assert_array_equal(recorded.history.columns[name], column)
+
+
+def test_what_was_recorded_is_what_was_found(whole):
+    folder, result = whole
+    saved = jaxga.load(folder)
+    assert saved.best == result.best
+    assert saved.best_value == pytest.approx(result.best_value, rel=1e-6)
+    np.testing.assert_allclose(saved.fresh_values, result.fresh_values)
+    assert len(saved.history) == len(result.history) == 24
+
+
+def test_stopped_and_resumed_it_has_the_same_bits(whole, tmp_path):
+    folder = tmp_path / "run"
+    first = search(out=folder, callbacks=[lambda g: int(g.record.generation) == 1])
+    assert len(first.history) == 12
+    assert "asked to end" in first.reason
+    second = search(out=folder, resume=True)
+    assert second.reason is None
+    assert outcome(folder) == outcome(whole[0])
+    assert len(second.history) == 24
+
+
+def test_resume_begins_where_nothing_was_begun(whole, tmp_path):
+    search(out=tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == outcome(whole[0])
+
+
+def test_a_finished_run_resumed_gives_its_result(whole, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    again = search(out=folder, resume=True)
+    assert again.best == whole[1].best
+    assert outcome(folder) == outcome(whole[0])
+
+
+def test_it_may_be_resumed_with_more_generations(whole, tmp_path):
+    folder = tmp_path / "run"
+    search(out=folder, num_generations=2)
+    search(out=folder, resume=True, num_generations=4)
+    assert outcome(folder) == outcome(whole[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": False}, "is not empty"),
+        ({"key": 4}, "that run has seed 3 (now 4)"),
+        ({"algorithm": "sobol_search"}, "that run has algorithm random_search (now sobol_search)"),
+        ({"population_size": 7}, "that run has pop 6 (now 7)"),
+        ({"num_replicates": 2}, "that run has replicates 1 (now 2)"),
+        ({"num_generations": 3}, "generations may only be raised on resume"),
+    ],
+)
+def test_another_search_is_refused_and_nothing_is_changed(whole, tmp_path, options, message):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        search(**{"out": folder, "resume": True, **options})
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def test_another_space_is_refused(whole, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    with pytest.raises(ValueError, match="that run has search space"):
+        jaxga.minimize(
+            noisy,
+            {"x": jaxga.Uniform(-1.0, 2.0), "n": jaxga.Integer(1, 4)},
+            **SMALL,
+            num_generations=4,
+            out=folder,
+            resume=True,
+        )
+
+
+def test_a_run_of_the_command_line_is_resumed_there(whole, capfd):
+    from jaxga.cli.run import main
+
+    assert main(["--resume", str(whole[0]), "--quiet"]) == 2
+    assert "that run was started in code; go on there with resume=True" in capfd.readouterr().err
+
+
+def test_resume_needs_a_folder():
+    with pytest.raises(ValueError, match="resume needs out"):
+        search(resume=True)
+
+
+def test_rules_end_a_run():
+    assert len(search(stop=jaxga.Stop(max_evaluations=13)).history) == 12
+    reached = search(stop=jaxga.Stop(target=100.0))
+    assert len(reached.history) == 6
+    assert reached.reason == "the target 100 is reached"
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"target": float("nan")}, "target must be a finite number, got nan"),
+        ({"max_seconds": 0}, "max_seconds must be above 0 and finite, got 0"),
+        ({"patience": 0}, "patience must be a whole number of at least 1, got 0"),
+        ({"max_evaluations": 1.5}, "max_evaluations must be a whole number of at least 1, got 1.5"),
+    ],
+)
+def test_a_rule_out_of_its_range(rules, message):
+    with pytest.raises(ValueError, match=message):
+        jaxga.Stop(**rules)
+
+
+def test_fewer_evaluations_than_a_generation():
+    with pytest.raises(ValueError, match="max_evaluations must be at least one generation's 6, got 5"):
+        search(stop=jaxga.Stop(max_evaluations=5))
+
+
+def test_a_callback_sees_every_generation():
+    seen = []
+    result = search(callbacks=[lambda generation: seen.append(float(generation.record.best.loss))])
+    assert len(seen) == 4
+    assert seen[-1] == pytest.approx(result.best_value)
+
+
+def test_a_callback_that_fails_loses_nothing(whole, tmp_path):
+    folder = tmp_path / "run"
+
+    def fails(generation):
+        if int(generation.record.generation) == 1:
+            raise KeyError("loss")
+
+    with pytest.raises(ValueError, match=r"fails after generation 2 failed: KeyError: 'loss'; the run is saved in"):
+        search(out=folder, callbacks=[fails])
+    assert len(jaxga.SavedRun.read(folder).history) == 12
+    search(out=folder, resume=True)
+    assert outcome(folder) == outcome(whole[0])
+
+
+@pytest.mark.parametrize("callbacks", [3, "abc", [3], lambda generation: None])
+def test_callbacks_are_a_list_of_functions(callbacks):
+    with pytest.raises(ValueError, match="callback"):
+        search(callbacks=callbacks)
+
+
+def test_a_callback_answers_with_a_bool():
+    with pytest.raises(ValueError, match="must return True, False or None, got 7"):
+        search(callbacks=[lambda generation: 7])
+
+
+def with_model(key, setting):
+    weight = setting["x"] + jax.random.normal(key)
+    return weight**2, {}, {"layer": {"weight": weight[None]}, "steps": [jnp.arange(2)]}
+
+
+@pytest.mark.parametrize("keep", ["best", "all", "none"])
+def test_the_winners_model_is_kept(tmp_path, keep):
+    result = jaxga.minimize(
+        with_model, SPACE, **{**SMALL, "num_fresh": 3}, num_generations=2, out=tmp_path / "run", keep_model=keep
+    )
+    saved = jaxga.load(tmp_path / "run")
+    if keep == "none":
+        assert result.model is None
+        with pytest.raises(ValueError, match=r"has no model\.safetensors"):
+            _ = saved.model
+        return
+    values = result.fresh_values if keep == "all" else result.fresh_values.min()
+    for model in (result.model, saved.model):
+        np.testing.assert_allclose(np.squeeze(model["layer"]["weight"]) ** 2, values, rtol=1e-6)
+    restored = saved.model_like({"layer": {"weight": 0}, "steps": [0]})
+    np.testing.assert_array_equal(restored["steps"][0], result.model["steps"][0])
+    with pytest.raises(ValueError, match="has no array 'bias'"):
+        saved.model_like({"bias": 0})
+
+
+def test_an_unknown_word_for_the_model():
+    with pytest.raises(ValueError, match="keep_model must be one of best, all, none, got 'last'"):
+        search(keep_model="last")
+
+
+def test_a_warm_start_in_code(tmp_path):
+    begun = search(warm_start=[{"x": 0.25, "n": 2}], out=tmp_path / "run")
+    first = next(begun.history.rows())
+    assert (first["x"], first["n"]) == (0.25, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = search(out=tmp_path / "run", resume=True)
+    assert again.best == begun.best
+    informed = search(warm_start=tmp_path / "run" / "history.csv")
+    assert informed.best_value <= begun.best_value
+
+
+def test_progress_is_one_line_a_generation_where_nothing_is_live(capfd):
+    search(progress=True)
+    lines = [line for line in capfd.readouterr().out.splitlines() if line]
+    assert [line.split("  ")[0] for line in lines] == [f"generation {i}/4" for i in range(1, 5)]
+
+
+def test_nothing_is_printed_by_default(capfd):
+    search()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_signature_shows_every_option():
+    import inspect
+
+    shown = inspect.signature(jaxga.minimize).parameters
+    assert list(shown)[:2] == ["fitness", "space"]
+    assert list(shown)[2:] == list(inspect.signature(jaxga.optimize).parameters)[1:]
+    assert shown["num_generations"].default == 20
+
+
+def test_a_result_in_a_notebook(whole):
+    html = whole[1]._repr_html_()
+    assert "<table" in html
+    assert "fresh" in html
+
+
+def test_a_result_has_pictures(whole):
+    for kind in ("convergence", "search_space"):
+        assert isinstance(whole[1].plot(kind), Figure)
+    with pytest.raises(ValueError, match="plot must be one of"):
+        whole[1].plot("loss")
