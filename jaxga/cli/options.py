@@ -406,7 +406,7 @@ class Options:
 
     def make_algorithm(self, space: SearchSpace) -> Algorithm:
         """The algorithm on this space; of options :meth:`with_defaults`."""
-        arguments = {USES[name].algorithm: value for name, value in self.breeding.items()}
+        arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
         factory: Callable[..., Algorithm] = ALGORITHMS[self.algorithm]
         return factory(space, population_size=self.pop, **arguments)
 

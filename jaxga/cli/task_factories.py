@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from jaxga.base import Objective, Task
 from jaxga.task import as_task, check_attributes, user_place
@@ -107,11 +107,12 @@ def make_task(task: str, found: Any, arguments: Mapping[str, Any]) -> Task:
         raise ValueError(f"--task {task} is a task already and takes no arguments, got {', '.join(arguments)}")
     if isinstance(found, tuple) and len(found) == 2 and callable(found[0]):
         return as_task(found[1])(found[0])
-    if not isinstance(found, Task) and callable(found) and hasattr(found, "space"):
-        return as_task(found.space, objective=getattr(found, "objective", Objective()))(found)
+    space = getattr(found, "space", None)
+    if space is not None and callable(found) and not isinstance(found, Task):
+        return as_task(space, objective=getattr(found, "objective", Objective()))(found)
     with user_code(f"--task {task}"):
         check_attributes(found)
-    return found
+    return cast(Task, found)
 
 
 @contextlib.contextmanager
