@@ -1,15 +1,55 @@
-"""Compiled programs are kept between tests and runs: most of the suite's time is compiling the same ones."""
+"""Settings of every test (checked shapes, a cache of compiled programs), and the runs that several tests share.
+
+Most of the suite's time is spent on compiling the same programs, so they are kept on the disk between tests and runs.
+"""
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import jax
+import pytest
 
-# Compiled in less time, and run no slower: what runs use on a CPU (runtime.compiler_options), here for every program.
+# The level at which runs compile on a CPU (runtime.compiler_options), here for every program: it compiles faster.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
-collect_ignore = ["soak/stable_baselines.py"]  # imports what the tests do not need
+
+from tests import command_line, shapes
+
+collect_ignore = ["soak/stable_baselines.py"]  # imports packages that the tests do not need
 _CACHE = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(tempfile.gettempdir()) / "jaxga-test-programs")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)  # for the processes that tests start
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+shapes.install()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run of 8 generations with a report."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert command_line.main([*command_line.DRAWN, "--generations", "8", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def half(tmp_path):
+    """The folder of the first 4 of these generations, without a report."""
+    folder = tmp_path / "half"
+    assert command_line.main([*command_line.SMALL, "--generations", "4", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def wait_for_generations():
+    """``wait(process, folder, number=3)`` returns when so many generations of 6 members are recorded."""
+
+    def wait(process, folder, number=3):
+        deadline = time.monotonic() + 100
+        path = folder / "history.csv"
+        while not (path.exists() and path.read_bytes().count(b"\n") > 6 * number):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+
+    return wait

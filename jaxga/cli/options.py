@@ -1,9 +1,10 @@
 """The options of ``jaxga run``: each one is declared once, with its help and what it is for."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -382,12 +383,14 @@ class Options:
     def num_generations(self) -> int:
         """How many there will be at most; of options :meth:`with_defaults`."""
         pop, replicates, generations = self.sizes
-        return self.stop.num_generations(generations, pop * replicates)
+        with _named_as_options():
+            return self.stop.num_generations(generations, pop * replicates)
 
     @property
     def stop(self) -> Stop:
         """The rules that end the run early."""
-        return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
+        with _named_as_options():
+            return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
 
     @property
     def task_options(self) -> dict[str, tuple[str, Any]]:
@@ -433,6 +436,16 @@ def flag(name: str) -> str:
     '--max-seconds'
     """
     return f"--{name.replace('_', '-')}"
+
+
+@contextlib.contextmanager
+def _named_as_options() -> Iterator[None]:
+    """Write ``--max-seconds`` where a library error begins with ``max_seconds``."""
+    try:
+        yield
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ValueError(f"{flag(name)} {rest}") from None
 
 
 # What each option is for, by its name.

@@ -43,17 +43,21 @@ def environment() -> dict[str, Any]:
 
 
 def constants(task: Task) -> dict[str, Any]:
-    """The hyperparameters that a task does not search, by name.
+    """What a task does not search, by name.
 
-    These are its fields that are numbers or strings, and the entries of a named tuple ``fixed``, where it has one.
+    These are its fields that are numbers or strings, the names of those that have a name (an environment), and the
+    entries of a named tuple ``fixed``, where it has one.
     """
     found: dict[str, Any] = {}
     for field in dataclasses.fields(task) if dataclasses.is_dataclass(task) else ():
         value = getattr(task, field.name)
-        if field.name in task.space.names:  # as mnist's hidden_size: the maximum of the search
+        # A searched name is a maximum, as mnist's hidden_size. The other two have places of their own.
+        if field.name in (*task.space.names, "objective", "data_source"):
             continue
         if isinstance(value, int | float | str):
             found[field.name] = value
+        elif isinstance(getattr(value, "name", None), str):
+            found[field.name] = value.name
         elif field.name == "fixed":
             found |= {k: v for k, v in value._asdict().items() if k not in task.space.names and v is not None}
     return found

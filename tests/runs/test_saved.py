@@ -38,13 +38,13 @@ def test_the_row_marked_is_the_winners(setting, row):
 
 
 def write_long_run(path):
-    """100 generations: the same best member in each, and the winner with its best value in generation 33."""
+    """100 generations: the same best member in each, and the winner with its best value in generation 34."""
     space = SearchSpace(x=Uniform(0.0, 1.0))
     config = {"options": {}, "identity": {}, "objective": {"name": "loss", "direction": "min"}, "run": "r"}
     (path / "config.json").write_text(json.dumps(config | {"space": space.to_dict()}))
     (path / "result.json").write_text(json.dumps({"best": {"x": 0.5}}))
     value = [7.0] * 100
-    value[33] = 6.0
+    value[34] = 6.0
     rows = [f"r,{g},{m},child,-1,-1,{x},{v}" for g in range(100) for m, x, v in ((0, 0.1, 5.0), (1, 0.5, value[g]))]
     header = "run,generation,member,species,parent_a,parent_b,x,value"
     (path / "history.csv").write_text("\n".join([header, *rows, ""]))
@@ -54,7 +54,7 @@ def test_a_winner_of_every_generation_does_not_keep_them_all(tmp_path):
     write_long_run(tmp_path)
     blocks = []
     history = SavedRun.read(tmp_path).read_history(max_rows=20, on_block=blocks.append)
-    assert set(history.numbers.tolist()) == {*range(0, 100, 11), 33}
+    assert set(history.numbers.tolist()) == {*range(0, 100, 11), 34}
     assert history.columns["value"][winner_row(history, {"x": 0.5})] == 6.0
     assert history.num_omitted == 200 - len(history)
     assert sum(len(block["member"]) for block in blocks) == 200

@@ -483,7 +483,8 @@ def _call(case: Case) -> tuple[int, str]:
     def stop(number: int, frame: Any) -> None:
         raise _TooLong
 
-    main = importlib.import_module(f"experiments.{case.command}").main
+    package = "experiments" if case.command == "compare" else "jaxga.cli"
+    main = importlib.import_module(f"{package}.{case.command}").main
     argv, sys.argv = sys.argv, [f"experiments/{case.command}.py", *case.arguments]
     handler = signal.signal(signal.SIGALRM, stop)
     signal.alarm(TIME_LIMIT)
@@ -526,7 +527,8 @@ def captured() -> Iterator[Callable[[], str]]:
 
 def _start(case: Case) -> tuple[int, str]:
     """Status and standard error of a command in a process of its own."""
-    command = [sys.executable, str(ROOT / "experiments" / f"{case.command}.py"), *case.arguments]
+    program = [str(ROOT / "experiments" / "compare.py")] if case.command == "compare" else ["-m", "jaxga", case.command]
+    command = [sys.executable, *program, *case.arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(case.environment or {})}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
     return done.returncode, done.stderr
@@ -673,17 +675,17 @@ def library() -> dict[str, Callable[[], Any]]:
             "num_candidates": (1, "x", 10**20),
             "litter_size": (0, "x"),
         },
-        "classic_ga": {
+        "ga": {
             "selection": ("x", 3),
             "crossover": ("x", 3),
             "mutation": ("x", None),
             "survival": ("x", 3),
             "crossover_rate": (2, -0.1, "x", float("nan")),
             "num_parents": (0, 9, "x"),
+            "num_mutations": (0,),
         },
         "random_search": {"population_size": (0, "x", 2.5, None, True, 10**20)},
         "grid_search": {"num_levels": (1, "x", 10**9)},
-        "ga": {"num_parents": (0, 8), "num_mutations": (0,)},
     }
     for factory, arguments in factories.items():
         for argument, values in arguments.items():
