@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxga.space import SearchSpace
 
-# A generation's members, and the numbers of all members of a run, are counted in int32.
+# The members of a run are numbered in int32.
 MAX_MEMBERS = 2**31 - 1
 MAX_POPULATION = 2**20
 
@@ -26,7 +26,7 @@ def check_count(field: str, value: Any, low: int, high: int | None = None) -> No
 
 
 def check_search(space: Any, population_size: Any, least: int) -> None:
-    """Raise ``ValueError`` unless an algorithm can search ``space`` with so many members a generation."""
+    """Raise ``ValueError`` unless ``space`` is a search space and ``population_size`` is in [least, 2^20]."""
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space must be a jaxga.SearchSpace, got {space!r}")
     check_size("population_size", population_size, least)

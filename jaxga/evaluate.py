@@ -18,11 +18,11 @@ class Scores(NamedTuple):
     """What a population's evaluation gives (P members).
 
     Attributes:
-        loss: f32[P], the mean over replicates, lower is better; ``+inf`` for a failed member, that is
-            one with a replicate that is not finite.
-        loss_var: f32[P], the variance of that mean (sample variance / R); 0 where R is 1 or the member failed.
+        loss: f32[P], the mean over replicates; lower is better. It is ``+inf`` for a failed member: a member with a
+            replicate that is not finite.
+        loss_var: f32[P], the variance of the mean (sample variance / R); 0 where R is 1 or the member failed.
         metrics: by name, [P, ...], the mean over replicates.
-        num_failed: i32[].
+        num_failed: i32[], failed members.
     """
 
     loss: Array
@@ -42,7 +42,8 @@ def evaluate(
 ) -> Scores:
     """Score every genome, each under ``num_replicates`` seeds of its own.
 
-    Replicate ``r`` of member ``i`` uses ``fold_in(fold_in(key, i), r)``, whatever the chunks and devices.
+    Replicate ``r`` of member ``i`` uses the key ``fold_in(fold_in(key, i), r)``: it depends neither on the chunk size
+    nor on the devices.
 
     Args:
         task: scores one setting; passed as an argument of the compiled program.
@@ -72,7 +73,7 @@ def evaluate(
 def named_metrics(metrics: Any) -> dict[str, Any]:
     """A task's metrics as one dict, the names of nested dicts joined by ``/``.
 
-    Raises ``ValueError`` where they are no dict or two get one name.
+    Raises ``ValueError`` where ``metrics`` is not a dict, or two of them have the same name.
     """
     if not isinstance(metrics, dict):
         raise ValueError(f"task: metrics must be a dict of figures by name, got {metrics!r}")
@@ -101,8 +102,8 @@ def train_members(
         keys: key[N].
         genomes: f32[N, D].
         chunk_size: how many trainings run side by side on a device, None for all at once. A chunk
-            bounds memory, and on a CPU keeps what is trained in cache.
-        mesh: devices to share the trainings among, over its axis ``"pop"``; None for one device.
+            bounds memory, and on a CPU its arrays stay in the cache.
+        mesh: the devices that share the trainings, over its axis ``"pop"``; None for one device.
         keep_model: whether the N trained models are returned too.
 
     Returns:
@@ -133,7 +134,7 @@ def train_members(
         population, everywhere = PartitionSpec("pop"), PartitionSpec()
         specs = (everywhere, population, population)
         on_mesh = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=population, check_vma=False)
-        # The rest of a generation is small, so every device does all of it.
+        # The rest of a generation is little work: every device does all of it.
         evaluation = lax.with_sharding_constraint(
             on_mesh(task, keys[padding], genomes[padding]), NamedSharding(mesh, everywhere)
         )

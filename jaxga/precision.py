@@ -1,4 +1,4 @@
-"""32-bit types for code that promises them, whatever ``jax_enable_x64`` says."""
+"""32-bit types for code that promises them, also under ``jax_enable_x64``."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,11 +14,11 @@ R = TypeVar("R")
 
 
 def single_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run and traced with JAX's 32-bit types; so are the functions that it returns.
+    """A decorator: the function, and the functions that it returns, run with JAX's 32-bit types.
 
-    Under ``jax_enable_x64`` JAX draws and creates 64-bit numbers by default: a branch of a ``cond`` would have another
-    type than its sibling, and a search would draw other numbers. A decorator for a factory of functions (or of a
-    named tuple of them) and for a task's ``evaluate``; 64-bit arguments are narrowed.
+    Under ``jax_enable_x64`` JAX creates 64-bit numbers by default. Then the two branches of a ``cond`` may differ in
+    type, and a search draws other numbers. It is meant for a task's ``evaluate``, and for a factory of functions or of
+    a named tuple of functions. 64-bit arguments are converted to 32 bits.
 
     >>> with jax.enable_x64(True):
     ...     jnp.zeros(2).dtype.name, single_precision(jnp.zeros)(2).dtype.name
@@ -46,5 +46,5 @@ def _functions_of(result: Any) -> Any:
 
 
 def _is_function(value: Any) -> bool:
-    """Whether it is callable and no pytree of arrays, as a trained model is that can be called."""
+    """Whether a value is callable and not a pytree of arrays; a trained model may be both."""
     return callable(value) and jax.tree_util.all_leaves([value])

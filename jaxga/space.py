@@ -126,7 +126,8 @@ class _Dimension:
 
     def positions(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Where N values lie on an axis from ``low`` to ``high``, f64[N]: a number at itself, a choice at its place."""
-        return np.asarray(values, np.float64)
+        # float32 may have rounded a value beyond a bound.
+        return np.clip(np.asarray(values, np.float64), self.low, self.high)
 
     def to_dict(self) -> dict[str, Any]:
         """The dimension as plain values for JSON; :func:`dimension_from` is the inverse.
@@ -388,7 +389,7 @@ def dimension_from(described: Mapping[str, Any]) -> Dimension:
 class SearchSpace:
     """Named hyperparameters, each with its range; hashable, so that it can be static under ``jit``.
 
-    Raises ``ValueError`` where a dimension is not one of the five kinds or there is none.
+    Raises ``ValueError`` for a dimension of another kind, and where there is no dimension.
 
     >>> space = SearchSpace(lr=LogUniform(1e-4, 1.0), layers=Integer(1, 4))
     >>> space.setting(space.encode({"lr": 0.01, "layers": 3}))
@@ -425,7 +426,7 @@ class SearchSpace:
 
     @property
     def num_levels(self) -> np.ndarray:
-        """i32[D]: how many levels each gene has, 0 where it is continuous."""
+        """i32[D]: the number of levels of each gene, 0 where it is continuous."""
         return np.array([dimension.num_levels for _, dimension in self.items], np.int32)
 
     @property
@@ -440,14 +441,14 @@ class SearchSpace:
 
     @property
     def num_settings(self) -> float:
-        """How many different settings there are; infinite where a gene is continuous."""
+        """The number of different settings; infinite where a gene is continuous."""
         levels = self.num_levels.astype(np.float64)
         return math.inf if (levels == 0).any() else float(np.prod(levels))
 
     def decode(self, genomes: Array) -> dict[str, Array]:
         """Genomes f32[..., D] to settings in their own units, a dict of arrays [...]; pure JAX.
 
-        Any genome decodes to a value inside the bounds; a NaN gene to NaN or a bound.
+        Any genome decodes to a value inside the bounds. A NaN gene decodes to NaN or to a bound.
         """
         clipped = jnp.clip(jnp.asarray(genomes, jnp.float32), 0.0, 1.0)
         return {name: dimension.decode(clipped[..., i]) for i, (name, dimension) in enumerate(self.items)}
@@ -481,10 +482,7 @@ class SearchSpace:
         return self.settings(np.asarray(genome, np.float32)[None])[0]
 
     def settings(self, genomes: Any) -> list[dict[str, Any]]:
-        """Genomes [N, D] to N settings of Python numbers and choices.
-
-        The figures are those that :meth:`decode` gives to a task, in float32.
-        """
+        """Genomes [N, D] to N settings of Python numbers and choices, as :meth:`decode` gives them in float32."""
         array = np.asarray(genomes, np.float32)
         if array.ndim != 2 or array.shape[1] != self.size:
             raise ValueError(f"SearchSpace: genomes must have shape [N, {self.size}], got {list(array.shape)}")

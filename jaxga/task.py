@@ -1,4 +1,4 @@
-"""A plain function as a task, and what is asked of any task before it is compiled."""
+"""A plain function as a task, the checks of a task before it is compiled, and the sizes of its runs."""
 
 import inspect
 import traceback
@@ -119,9 +119,12 @@ def check_attributes(task: Any) -> None:
 def check_task(task: Task) -> None:
     """Trace the task's ``evaluate``, and its ``test`` where it has one, before anything is compiled.
 
-    Raises ``ValueError`` unless the task has the attributes of one, its hyperparameters and metrics have names of their
-    own, its value is one real number, its metrics are real numbers or curves, and no hyperparameter's value is needed
-    to trace it.
+    Raises ``ValueError`` unless
+
+    - the task has a space, an objective and ``evaluate``, and is a pytree of arrays;
+    - its value is one real number, its metrics are real numbers or curves, its model is a pytree of arrays;
+    - no two columns of the history have the same name;
+    - it can be traced, without knowing the value of any hyperparameter.
     """
     check_attributes(task)
     for method in ("evaluate", "test"):
@@ -159,7 +162,7 @@ def _traced(task: Task, method: str) -> Evaluation:
     try:
         return Evaluation(*jax.eval_shape(one, task))
     except TypeError as error:
-        # A traced number as a shape is a plain TypeError. Any other is the user's own and is raised as it is.
+        # A traced number as a shape raises a plain TypeError. Any other TypeError is the user's own.
         if not isinstance(error, _NEEDS_VALUE) and "Tracer" not in str(error):
             raise
         raise ValueError(f"{method} cannot be traced{user_place(error)}: {_HINT}") from error

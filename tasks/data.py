@@ -31,7 +31,7 @@ _IMAGE_SHAPE = (28, 28)
 _NUM_CLASSES = 10
 # The usual split of MNIST: 50,000 images to train on, the last 10,000 to choose settings by.
 _VALIDATION_SHARE = 6
-# Seconds until the first byte (what being offline costs at most), and for the four files together.
+# Seconds until the first byte (the longest delay without a network), and for the four files together.
 _CONNECT_TIMEOUT = 10.0
 _DOWNLOAD_TIMEOUT = 120.0
 
@@ -67,19 +67,6 @@ class ImageData:
             digest.update(getattr(self, f"{split}_labels").astype(np.uint8).tobytes())
         return digest.hexdigest()
 
-    def record(self) -> dict[str, Any]:
-        """What a run writes down about its data; all of it goes into JSON."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "num_train": len(self.train_labels),
-            "num_validation": len(self.validation_labels),
-            "num_test": len(self.test_labels),
-            "pixels": self.train_images.shape[1],
-            "sha256": self.sha256,
-            "files": self.files,
-        }
-
 
 def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> ImageData:
     """Load a data set from the first place that has it.
@@ -94,7 +81,7 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
         data_dir: folder of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two ``t10k-`` files.
 
     Returns:
-        The images with a ``source`` that says which of the three it was, and why not an earlier one.
+        The images with a ``source`` that says which of the three was used, and why not an earlier one.
 
     Raises:
         ValueError: an unknown name, a missing folder, or a file that is missing, truncated, corrupt or
@@ -148,7 +135,7 @@ def read_idx(path: str | Path, num_axes: int) -> np.ndarray:
     if len(content) < header_size:
         raise ValueError(f"{path}: truncated: its header needs {header_size} bytes, the file has {len(content)}")
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", num_axes, 4))
-    # Python's whole numbers: the sizes of a corrupt header must not overflow into a plausible product.
+    # Python integers, which do not overflow: the sizes of a corrupt header must not give a plausible product.
     expected = header_size + math.prod(shape)
     if len(content) != expected:
         problem = "truncated" if len(content) < expected else "too long"
@@ -157,7 +144,7 @@ def read_idx(path: str | Path, num_axes: int) -> np.ndarray:
 
 
 class _UnavailableError(Exception):
-    """A source that cannot serve; the next one is tried."""
+    """A source does not have the data; the next one is tried."""
 
 
 def _file_names() -> list[str]:
@@ -166,7 +153,7 @@ def _file_names() -> list[str]:
 
 
 def _folder(name: str | Path) -> Path:
-    """The folder, ``~`` replaced; ``ValueError`` where it is none or cannot be looked into."""
+    """The folder, ``~`` replaced; ``ValueError`` where it does not exist or cannot be read."""
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -229,7 +216,7 @@ def _embedded_digits(reason: str) -> ImageData:
             f"{install_hint('mnist')} or name a folder with the four IDX files as data_dir"
         ) from None
     digits: Any = load_digits()
-    # Neighbouring rows were written by one hand: shuffle before the split, always the same way.
+    # Neighbouring rows were written by one person: shuffle before the split, with a fixed seed.
     order = np.random.default_rng(0).permutation(len(digits.target))
     # Sixteen grey levels; 255 stands for 1.0.
     images = np.rint(digits.data[order] * (255 / 16)).astype(np.uint8)
@@ -266,7 +253,7 @@ def _tfds_files(name: str) -> dict[str, Path]:
     found, missing = {}, {}
     for url, info in url_infos.items():
         file_name = get_dl_fname(url, info.checksum)
-        # Newer versions of tensorflow-datasets keep one folder a data set, older ones a single folder.
+        # Newer versions of tensorflow-datasets have one folder per data set, older ones a single folder.
         places = [downloads / name / file_name, downloads / file_name]
         path = next((path for path in places if path.is_file() and _sha256(path) == info.checksum), None)
         if path is None:
@@ -297,7 +284,7 @@ def _download(wanted: dict[str, tuple[Path, str]]) -> None:
                 problems.append(f"{url}: {getattr(error, 'reason', error)}")
                 return
 
-    # A thread, because no time-out of urllib bounds a name server that does not answer.
+    # A thread, because urllib has no time-out for a name server that does not answer.
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
     thread.join(_CONNECT_TIMEOUT)
@@ -321,7 +308,7 @@ def _fetch(url: str, path: Path, checksum: str, started: threading.Event, deadli
     if found != checksum:
         raise ValueError(f"SHA-256 is {found}, not {checksum}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and moved: a reader never sees half a file.
+    # Written under another name, then renamed: a reader never sees an incomplete file.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""Guess the numbers: a task that costs nothing, to see an algorithm at work."""
+"""Guess the numbers: a task without any training, to watch an algorithm."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +33,7 @@ class Guess:
 
     @single_precision
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        """The mean of ``|guess - target|`` over the N numbers; metric ``num_correct``. The key is not used."""
+        """The mean of ``|guess - target|`` over the N numbers. Metric: ``num_correct`` i32[]. The key is not used."""
         guesses = jnp.stack([jnp.asarray(setting[name], jnp.float32) for name in self.space.names])
         distance = jnp.abs(guesses - self.target.astype(jnp.float32))
         return Evaluation(jnp.mean(distance), {"num_correct": jnp.sum(distance == 0)})
@@ -43,8 +43,8 @@ class Guess:
 def guess(*, num_numbers: int = 10, high: int = 99, target_seed: int = 0) -> Guess:
     """The task "guess the numbers": ``num_numbers`` hidden whole numbers in ``[0, high]``.
 
-    The distance is the mean absolute one: it has no local optimum, every number counts alike, and it
-    reads in the unit of the numbers. The original's setting: initial population 10, 4 parents, 1 mutation.
+    The mean absolute distance has no local optimum, every number has the same weight, and its unit is that of the
+    numbers. The original experiment: initial population 10, 4 parents, 1 mutation.
 
     Args:
         num_numbers: how many, at least 1.

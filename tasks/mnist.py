@@ -18,13 +18,13 @@ from jaxga.tasks.data import Dataset, ImageData, load_images
 from jaxga.text import check_choice
 
 NUM_CLASSES = 10
-# Points of a curve at most, and validation images that each point is taken on at most.
+# The most points of a curve, and the most validation images that a point is computed from.
 NUM_CURVE_POINTS = 20
 NUM_CURVE_IMAGES = 256
 # The narrowest network that the "full" search tries.
 MIN_HIDDEN_SIZE = 8
 
-# What a setting has where it is not searched.
+# The values of the hyperparameters that are not searched.
 FIXED = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
 
 
@@ -57,10 +57,10 @@ class Mnist:
     """Trains one network for ``num_steps`` minibatches; the value is its validation loss. Built by :func:`mnist`.
 
     Attributes:
-        train_split, validation_split, test_split: the images; the last is touched by ``test`` alone.
+        train_split, validation_split, test_split: the images; only ``test`` uses the last.
         space: ``learning_rate`` and ``momentum``, and five more where the search is ``"full"``.
         objective: the validation loss (mean cross-entropy, nats), minimised.
-        num_steps, batch_size: how many minibatches, and how many images, drawn with replacement, in each.
+        num_steps, batch_size: the number of minibatches, and of images in each, drawn with replacement.
         hidden_size: hidden units; the greatest width where the width is searched.
         data_source: which images, and where they came from.
     """
@@ -114,7 +114,7 @@ class Mnist:
             loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, setting, key_step)
             updates, state = optimizer.update(gradient, state, params)
             params = optax.apply_updates(params, updates)
-            # The condition is the same for all members, so that vmap leaves it a branch.
+            # The condition is not batched, so that under vmap the accuracy is still computed only where it is true.
             accuracy = jax.lax.cond(is_end, lambda: self._score(params, curve_split)[1], lambda: jnp.zeros(()))
             return (params, state), (loss, accuracy)
 
@@ -135,8 +135,8 @@ class Mnist:
         params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
         if "hidden_size" not in self.space.names:
             return params
-        # A hidden unit whose weights are all zero is silent and, by ReLU's zero gradient at zero, stays so: this
-        # is a narrower network. Its output weights get the scale that belongs to the true fan-in.
+        # A hidden unit with zero weights outputs zero, and ReLU's gradient at zero is zero: the weights stay zero, and
+        # the network is truly narrower. The output weights are scaled for its true fan-in.
         active = jnp.arange(self.hidden_size) < setting["hidden_size"]
         hidden, output = params["params"]["hidden"], params["params"]["output"]
         scale = jnp.sqrt(self.hidden_size / setting["hidden_size"])
@@ -163,9 +163,9 @@ class Mnist:
 
 
 def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation:
-    """SGD with momentum, weight decay added to the gradient, and a learning rate that falls along a line.
+    """SGD with momentum, weight decay added to the gradient, and a learning rate that falls linearly.
 
-    The rate starts at ``learning_rate`` and has lost the share ``learning_rate_decay`` of it after ``num_steps``.
+    It falls from ``learning_rate`` to ``learning_rate * (1 - learning_rate_decay)`` over ``num_steps``.
     """
 
     def rate(count: Any) -> Array:
@@ -177,7 +177,7 @@ def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation
 
 
 def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Array:
-    """f32 of the given shape: 0 at ``dropout_rate`` in ``[0, 1)``, else what keeps the mean at 1.
+    """f32 of the given shape: 0 with probability ``dropout_rate`` in ``[0, 1)``, else ``1 / (1 - dropout_rate)``.
 
     Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
@@ -202,8 +202,8 @@ def mnist(
             ``load_images`` finds the images.
         search: ``"default"`` searches ``learning_rate`` (1e-4 to 1, log) and ``momentum`` (0 to 0.99);
             ``"full"`` adds ``weight_decay``, ``label_smoothing``, ``dropout_rate``, ``learning_rate_decay``
-            and ``hidden_size``, a mask within the maximum: every member costs what the widest one costs.
-            Where it is not searched, the learning rate falls to zero along a line and the rest is off.
+            and ``hidden_size``, a mask within the maximum: every member costs as much as the widest one.
+            Under ``"default"`` the learning rate falls linearly to zero, and the other four are off.
         num_steps: minibatches of one training, at least 1.
         batch_size: images in a minibatch, at least 1.
         hidden_size: hidden units, at least 1; the maximum, above 8, under ``"full"``.

@@ -18,9 +18,9 @@ def reflect(genomes: Array) -> Array:
 
 
 def level_bounds(space: SearchSpace) -> Callable[[Array], tuple[Array, Array]]:
-    """A function of genomes f32[..., D] that gives each gene's level as an interval (low, high).
+    """A function of genomes f32[..., D] that returns the ends (low, high) f32[..., D] of the level of each gene.
 
-    The interval of a continuous gene is empty.
+    Both ends of a continuous gene are the gene itself.
 
     >>> from jaxga.space import Integer
     >>> level_bounds(SearchSpace(n=Integer(0, 3)))(jnp.array([0.3]))

@@ -12,7 +12,7 @@ from jaxga import Categorical, LogUniform, SearchSpace, Uniform
 
 
 class Hyperparameters(NamedTuple):
-    """One setting of PPO; what is not searched keeps its default.
+    """One setting of PPO; a hyperparameter that is not searched keeps its default.
 
     Attributes:
         learning_rate: of Adam, above 0; falls linearly to 0 where the task anneals it.
@@ -39,7 +39,7 @@ class Hyperparameters(NamedTuple):
     minibatch_size: Array | int | None = None
 
 
-# What solves an environment in its number of steps where the general defaults do not; measured.
+# Measured: these solve an environment within ``num_steps`` where the general defaults do not.
 PRESETS: dict[str, dict[str, float]] = {
     "CartPole-v1": {"learning_rate": 2.5e-3},
     # With 200,000 steps and 10 epochs.

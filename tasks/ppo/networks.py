@@ -62,7 +62,7 @@ def value(critic: Params, observations: Array) -> Array:
 
 
 def half(params: Params, which: Literal["actor", "critic"]) -> Params:
-    """One of the two networks: a rollout needs no value, and a bootstrap no policy."""
+    """One of the two networks: the actor for a rollout, which needs no value, or the critic, to bootstrap."""
     index = ("actor", "critic").index(which)
     return {name: leaf if name == "log_stds" else leaf[index : index + 1] for name, leaf in params.items()}
 
@@ -96,7 +96,7 @@ def _towers(params: Params, observations: Array) -> Array:
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent to within 1e-4: Lambert's continued fraction, cut off where it reaches 1.
 
-    XLA's own, exact to float32, takes twice the time, and there are 1,280 to a step of training.
+    XLA's function, exact in float32, takes twice the time, and a step of training calls it 1,280 times.
     """
     x = jnp.clip(x, -4.97, 4.97)
     square = x * x
@@ -114,9 +114,9 @@ def _tanh_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 def heads(hidden: Array, weights: Array) -> Array:
     """Hidden layers f32[H, N, K] through weights f32[H, O, K] to outputs f32[H, O, N].
 
-    By outputs, not by rows: what the losses compute runs along the rows, of which there are many, and
-    the gradient of the weights is a plain product. That of the hidden layer has so short an inner
-    size that it is written out, for XLA to fuse with the derivative that it is multiplied by.
+    The rows are the last axis: the losses then run along the long axis, and the gradient of the weights is a plain
+    matrix product. The product for the gradient of the hidden layer has a short inner axis. It is written out as a
+    sum, so that XLA fuses it with the derivative of the activation.
     """
     return jnp.einsum("hnk,hok->hon", hidden, weights)
 
@@ -133,7 +133,7 @@ heads.defvjp(lambda hidden, weights: (heads(hidden, weights), (hidden, weights))
 def _patches(images: Array) -> Array:
     """Images f32[N, H, W, C] to their 3x3 patches f32[N, H-2, W-2, 9C].
 
-    A convolution whose weights differ from member to member is slow; a product of patches is not.
+    A convolution with other weights for each member is slow; a matrix product with patches is not.
     """
     height, width = images.shape[1] - 2, images.shape[2] - 2
     return jnp.concatenate([images[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=-1)

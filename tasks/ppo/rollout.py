@@ -16,7 +16,7 @@ from jaxga.tasks.ppo.environments import Environment, reset_where_done
 
 
 class Moments(NamedTuple):
-    """Running mean and variance; with ``size`` 0 they leave everything as it is."""
+    """Running mean and variance of ``size`` rows."""
 
     mean: Array
     variance: Array
@@ -27,7 +27,7 @@ class Moments(NamedTuple):
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.zeros(()))
 
     def add(self, batch: Array) -> "Moments":
-        """With a batch f32[T, E, ...] taken in (Chan, Golub and LeVeque, "Updating Formulae", 1979)."""
+        """The moments with a batch f32[T, E, ...] added (Chan, Golub and LeVeque, "Updating Formulae", 1979)."""
         added = batch.shape[0] * batch.shape[1]
         mean, variance = batch.mean((0, 1)), batch.var((0, 1))
         size = self.size + added
@@ -42,7 +42,7 @@ class Moments(NamedTuple):
 
 
 class Actors(NamedTuple):
-    """Where E environments stand: what one rollout hands to the next."""
+    """The present states of E environments: what one rollout passes to the next."""
 
     observation: Array
     state: Any
@@ -57,7 +57,7 @@ class Rollout(NamedTuple):
         observation: what the action was chosen from.
         log_prob: of the action, under the policy that took it.
         next_observation: where it led to, the last one of its episode included.
-        discounted_return: of the episode so far; its spread is the scale of the rewards.
+        discounted_return: of the episode so far; its standard deviation is the scale of the rewards.
         finished_return: the return of the episode that this step ended, 0 where it ended none.
     """
 
@@ -93,8 +93,8 @@ def collect(
 ) -> tuple[Actors, Rollout]:
     """``length`` steps of every environment; ``policy`` gives outputs f32[O, E] of observations f32[E, ...].
 
-    All that is random is drawn before the first step: the noise of the actions, and for every step
-    the state to go on from should the episode end there.
+    All random numbers are drawn before the first step: the noise of the actions, and for every step
+    the state from which the next episode starts if this one ends there.
     """
     num_envs = actors.episode_return.shape[0]
     key_noise, key_fresh, key_step = jax.random.split(key, 3)
@@ -130,15 +130,16 @@ def collect(
 
 
 def values(critic: Callable[[Array], Array], rollout: Rollout, max_steps: int) -> tuple[Array, Array]:
-    """What ``critic`` (f32[N, ...] to f32[N]) gives for every observation, and for every one led to: f32[T, E] each.
+    """The values f32[T, E] of every observation, and f32[T, E] of every observation that a step led to.
 
-    A step leads to the observation of the next one, so the critic is asked only once for both, and again at
-    the end of the rollout and of truncated episodes: of one environment no more than T / ``max_steps``,
-    rounded up. Where an episode terminated the second value means nothing.
+    A step leads to the observation of the next step, so both values come from one call of ``critic`` (f32[N, ...] to
+    f32[N]). At the end of the rollout and of a truncated episode the next observation is another one: these are added
+    to the call. One environment has at most T / ``max_steps``, rounded up, truncated episodes. Where an episode
+    terminated, the second value must not be used.
     """
     length, num_envs = rollout.truncated.shape
     ends = rollout.truncated.at[-1].set(True)
-    # Of fewer ends other steps fill up, whose value comes out the same.
+    # Where there are fewer ends, top_k adds other steps; their second value is computed again and is the same.
     steps = jax.lax.top_k(ends.T.astype(jnp.float32), min(length, 1 + -(-length // max_steps)))[1].T
     last = rollout.next_observation[steps, jnp.arange(num_envs)]
     shape = rollout.observation.shape[2:]
@@ -160,8 +161,8 @@ def advantages(
 ) -> Array:
     """Generalised advantage estimates f32[T, E] of rewards, values and flags [T, E].
 
-    ``next_value`` is the value of the observation that the step led to: where the episode was
-    truncated that is its last one, so that a time limit is not taken for a loss.
+    ``next_value`` is the value of the observation that the step led to. Where the episode was truncated it is that of
+    the last observation, because a time limit is not a failure.
     """
     delta = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
     decay = gamma * gae_lambda * (1.0 - (terminated | truncated))
@@ -181,7 +182,7 @@ def greedy_returns(
     key: Array,
     num_episodes: int,
 ) -> Array:
-    """Returns f32[num_episodes] of one episode each, the likeliest action taken at every step."""
+    """Returns f32[num_episodes], of one episode each with the most probable action at every step."""
     key_reset, key_step = jax.random.split(key)
     observation, state = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
 

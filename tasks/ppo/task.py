@@ -1,4 +1,4 @@
-"""PPO as a task: one agent, trained under one seed and one setting, scored by what it then earns."""
+"""PPO as a task: one agent, trained under one seed and one setting, and scored by its return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,16 +59,16 @@ class PPO:
 
     @property
     def num_rollouts(self) -> int:
-        """How many rollouts, and so updates, fit in ``num_steps``; what is left over is not used."""
+        """How many rollouts fit in ``num_steps``, each followed by one update; the remaining steps are not used."""
         return self.num_steps // (self.num_envs * self.rollout_length)
 
     @single_precision
     def evaluate(self, key: Array, setting: Mapping[str, Array]) -> Evaluation:
         """Train under ``setting`` and score the agent; NaN where its weights did not stay finite.
 
-        The metrics: ``curve`` f32[T], the mean return of the episodes that ended in each T-th of
-        training (where none did, that of the part before); ``mean return`` and ``return std`` of the
-        greedy episodes after training; ``area``, the mean of the curve; ``episodes``, how many ended.
+        The metrics: ``curve`` f32[T], the mean return of the episodes that ended in each of T equal parts of training
+        (a part in which none ended repeats the part before); ``mean return`` and ``return std`` of the greedy episodes
+        after training; ``area``, the mean of the curve; ``episodes``, the number of episodes that ended in training.
         The model is what :meth:`act` takes.
         """
         hyper = self.fixed._replace(**setting)
@@ -219,17 +219,16 @@ def ppo(
     Args:
         env: one of ``environments.NAMES``, or an adapted environment.
         search: ``"default"`` searches the learning rate and the maximum gradient norm, ``"full"`` the nine
-            of ARLBench. In the full search every member costs what the smallest minibatch (128) costs.
-        num_steps: environment steps of one member, all its environments together; a last part that
-            fills no rollout is left out.
+            of ARLBench. In the full search every member costs as much as one with the smallest minibatch (128).
+        num_steps: environment steps of one member, all its environments together; rounded down to whole rollouts.
         num_envs: how many environments one agent steps side by side.
         rollout_length: steps of each environment between two updates.
         num_epochs: passes over a rollout in one update.
-        num_minibatches: steps of Adam in each pass (not in the full search, where the minibatch's size is a gene).
+        num_minibatches: steps of Adam in each pass; not used in the full search, where the minibatch's size is a gene.
         metric: the objective: ``"return"``, the mean return of greedy episodes after training, or ``"area"``, the mean
             of the learning curve.
-        hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`; they go before those
-            that are known to suit the environment (CartPole, and Pendulum with 10 epochs and 200,000 steps).
+        hyperparameters: values by name for what is not searched, see :class:`Hyperparameters`. They replace the
+            defaults, which are measured for CartPole and for Pendulum (with 10 epochs and 200,000 steps).
         anneal: whether the learning rate falls linearly to 0.
         hidden_size: the width of the two hidden layers of actor and critic.
         num_episodes: greedy episodes after training.

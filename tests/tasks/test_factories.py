@@ -65,7 +65,7 @@ def test_a_task_itself_can_have_sizes():
         ({"population_size": 0}, "run_defaults: population_size must be a whole number of at least 1, got 0"),
         ({"num_generations": "9"}, "run_defaults: num_generations must be a whole number of at least 1, got '9'"),
         ({"num_replicates": 0.5}, "run_defaults: num_replicates must be a whole number of at least 1, got 0.5"),
-        ({"num_fresh": -1}, "run_defaults: num_fresh must be a whole number of at least 0, got -1"),
+        ({"num_fresh": 0}, "run_defaults: num_fresh must be a whole number of at least 1, got 0"),
         ({"chunk_size": 0}, "run_defaults: chunk_size must be a whole number of at least 1, got 0"),
     ],
 )
