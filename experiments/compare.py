@@ -21,12 +21,11 @@ from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
-from jaxga import ALGORITHMS
 from jaxga.adapters.evosax import is_installed
 from jaxga.cli.arguments import MISTAKES, fail, parse
 from jaxga.cli.start import use_compilation_cache
 from jaxga.distribution import install_hint, installed_versions
-from jaxga.surrogates import SURROGATES
+from jaxga.registry import ALGORITHMS, SURROGATES
 from jaxga.text import check_choice, shorten
 
 _FOCUS = "invasive_ga"

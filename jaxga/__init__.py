@@ -4,11 +4,12 @@ from jaxga import runtime
 
 runtime.configure()  # before JAX starts its CPU client
 
-from jaxga.algorithms import ALGORITHMS, classic_ga, ga, invasive_ga, random_search  # noqa: E402
-from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Species, Surrogate, Task  # noqa: E402
+from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
+from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
 from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
 from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
+from jaxga.registry import ALGORITHMS  # noqa: E402
 from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.runs.stopping import Stop  # noqa: E402
@@ -28,6 +29,7 @@ __all__ = [
     "LogUniform",
     "Objective",
     "Offspring",
+    "Operator",
     "Result",
     "SavedRun",
     "SearchSpace",
@@ -37,7 +39,6 @@ __all__ = [
     "Task",
     "Uniform",
     "as_task",
-    "classic_ga",
     "ga",
     "invasive_ga",
     "load",

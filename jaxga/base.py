@@ -157,6 +157,25 @@ class Best(NamedTuple):
         return Best(jnp.where(is_better, genomes[least], self.genome), jnp.minimum(loss[least], self.loss))
 
 
+class Operator(NamedTuple):
+    """Breeds one genome from some, as a pure function of uniform random numbers.
+
+    The caller draws the numbers of a whole generation in one call of the generator, because XLA takes about a second
+    to compile each call. ``jaxga.operators.keyed`` makes an operator a function of a key.
+
+    Attributes:
+        num_parents: K, how many parents are read; ``apply`` takes K or more of them.
+        num_draws: how many uniform numbers one application uses.
+        apply: ``apply(draws f32[num_draws], parents f32[K, D], scale f32[D]) -> genome f32[D]``, inside the cube and
+            snapped. ``scale`` is the unit of a mutation's step for each gene: ones for steps in the unit cube, or the
+            standard deviation of a population.
+    """
+
+    num_parents: int
+    num_draws: int
+    apply: Callable[[Array, Array, Array], Array]
+
+
 class Algorithm(NamedTuple):
     """A search method as three pure functions, each of which runs under ``jit`` and ``vmap``.
 

@@ -51,29 +51,27 @@ def algorithm(init: Any, ask: Any, tell: Any, population_size: int) -> tuple[Any
     """The functions of a :class:`jaxga.base.Algorithm`, each with its shapes checked."""
 
     @shaped
-    def info(
-        species: Int32[Array, " P"],
-        parents: Int32[Array, "P 2"],
-        predicted: Float32[Array, " P"],
-        best_genome: Float32[Array, " D"],
-        best_loss: Float32[Array, ""],
+    def check_offspring(
+        genomes: Genomes, species: Int32[Array, " P"], parents: Int32[Array, "P 2"], predicted: Float32[Array, " P"]
     ) -> None:
-        assert species.shape == (population_size,)
+        assert genomes.shape[0] == population_size
+
+    @shaped
+    def check_best(genome: Float32[Array, " D"], loss: Float32[Array, ""]) -> None: ...
 
     @shaped
     def checked_init(key: Key[Array, ""]) -> Any:
         return init(key)
 
-    @shaped
-    def checked_ask(key: Key[Array, ""], state: Any) -> tuple[Genomes, Any]:
-        genomes, after = ask(key, state)
-        assert genomes.shape[0] == population_size
-        return genomes, same_types(state, after)
+    def checked_ask(key: Any, state: Any) -> Any:
+        offspring, after = ask(key, state)
+        check_offspring(*offspring)
+        return offspring, same_types(state, after)
 
     def checked_tell(key: Any, state: Any, genomes: Any, loss: Any, loss_var: Any = None) -> Any:
-        after, told = tell(key, state, genomes, loss, loss_var)
-        info(*told)
-        return same_types(state, after), told
+        after, best = tell(key, state, genomes, loss, loss_var)
+        check_best(*best)
+        return same_types(state, after), best
 
     return checked_init, checked_ask, checked_tell, population_size
 

@@ -10,36 +10,19 @@ import pytest
 
 import jaxga
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Species, Uniform
-from jaxga.algorithms import ALGORITHMS
 from jaxga.base import Objective
-from jaxga.operators import crossover, mutation, selection
+from jaxga.operators import keyed
+from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 from jaxga.task import FunctionTask
 
 SPACE = SearchSpace(
     a=Uniform(-1.0, 2.0), b=LogUniform(1e-4, 1.0), n=Integer(0, 6), m=LogInteger(1, 50), c=Categorical(["x", "y", "z"])
 )
 DISCRETE = SearchSpace(n=Integer(0, 2), c=Categorical([True, False]))
-SELECTIONS = {
-    "truncation": selection.truncation(),
-    "tournament": selection.tournament(3),
-    "rank": selection.rank(1.7),
-    "roulette": selection.roulette(),
-    "stochastic_universal": selection.stochastic_universal(),
-}
-CROSSOVERS = {
-    name: getattr(crossover, name)(SPACE)
-    for name in ("uniform", "one_point", "two_point", "arithmetic", "blx_alpha", "sbx", "differential")
-}
-MUTATIONS = {name: getattr(mutation, name)(SPACE) for name in ("reset", "gaussian", "polynomial", "self_adapting")}
+OPERATORS = CROSSOVERS | MUTATIONS
+# As functions (key, parents f32[3, D]) -> genome.
+KEYED = {name: keyed(factory(SPACE)) for name, factory in OPERATORS.items()}
 NUM = 300
-
-
-def operator(name):
-    """Any operator that makes a genome, as ``(key, parents f32[3, D]) -> genome``."""
-    if name in CROSSOVERS:
-        made = CROSSOVERS[name]
-        return lambda key, parents: made.combine(key, parents[: made.num_parents])
-    return lambda key, parents: MUTATIONS[name](key, parents[0])
 
 
 @functools.cache
@@ -50,14 +33,18 @@ def offspring(name):
 
     def once(key, parents):
         calls.append(0)
-        return operator(name)(key, parents)
+        return KEYED[name](key, parents)
 
     compiled = jax.jit(jax.vmap(once))
     first, again, other = compiled(keys, parents), compiled(keys, parents), compiled(keys[::-1], parents)
     return parents, first, again, other, len(calls)
 
 
-@pytest.mark.parametrize("name", [*CROSSOVERS, *MUTATIONS])
+def test_no_two_operators_have_one_name():
+    assert len(OPERATORS) == len(CROSSOVERS) + len(MUTATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 def test_operator_contract(name):
     _parents, child, again, other, num_traces = offspring(name)
     assert child.shape == (NUM, SPACE.size)
@@ -70,12 +57,20 @@ def test_operator_contract(name):
     assert num_traces == 1
 
 
-@pytest.mark.parametrize("name", [*CROSSOVERS, *MUTATIONS])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operator_reads_no_more_parents_than_it_says(name):
+    parents, child, *_ = offspring(name)
+    others = jnp.arange(3)[:, None] >= OPERATORS[name](SPACE).num_parents
+    keys = jax.random.split(jax.random.key(3), NUM)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(KEYED[name]))(keys, jnp.where(others, jnp.nan, parents)), child)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 def test_operator_draws_the_same_under_x64(name):
     parents, child, *_ = offspring(name)
     keys = jax.random.split(jax.random.key(3), NUM)[:4]
     with jax.enable_x64(True):
-        wide = jax.vmap(operator(name))(keys, parents[:4])
+        wide = jax.vmap(KEYED[name])(keys, parents[:4])
     assert wide.dtype == jnp.float32
     np.testing.assert_allclose(wide, child[:4], atol=1e-6)
 
@@ -93,34 +88,47 @@ def test_mutation_changes_a_gene(name):
     changed = (child != parents[:, 0]).any(1)
     # A step of a continuous gene may be lost in rounding, no more.
     assert float(changed.mean()) > 0.98
-    discrete_only = jax.jit(jax.vmap(getattr(mutation, name)(DISCRETE)))
-    genomes = DISCRETE.snap(jax.random.uniform(jax.random.key(0), (NUM, 2)))
-    assert bool((discrete_only(jax.random.split(jax.random.key(1), NUM), genomes) != genomes).any(1).all())
+    discrete_only = jax.jit(jax.vmap(keyed(MUTATIONS[name](DISCRETE))))
+    genomes = DISCRETE.snap(jax.random.uniform(jax.random.key(0), (NUM, 1, 2)))
+    assert bool((discrete_only(jax.random.split(jax.random.key(1), NUM), genomes) != genomes[:, 0]).any(1).all())
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_selection_contract(name):
-    select = SELECTIONS[name]
+    selection = SELECTIONS[name]()
+    choose = jax.jit(jax.vmap(selection.choose, (0, None)))
     loss = jnp.array([3.0, jnp.nan, 1.0, jnp.inf, 2.0, 5.0])
-    chosen = jax.jit(lambda key: select(key, loss, 4))(jax.random.key(0))
-    assert chosen.shape == (4,)
-    assert chosen.dtype == jnp.int32
-    np.testing.assert_array_equal(chosen, select(jax.random.key(0), loss, 4))
-    many = jax.vmap(lambda key: select(key, loss, 4))(jax.random.split(jax.random.key(1), 500))
+    draws = jax.random.uniform(jax.random.key(1), (500, 4, selection.num_draws))
+    many = choose(draws, loss)
+    assert many.shape == (500, 4)
+    assert many.dtype == jnp.int32
+    np.testing.assert_array_equal(many[0], selection.choose(draws[0], loss))
     assert int(many.min()) >= 0
     assert int(many.max()) < 6
     counts = np.bincount(np.asarray(many).ravel(), minlength=6)
     assert counts[2] >= counts[5]
     assert counts[2] > counts[1]
-    failed = jax.vmap(lambda key: select(key, jnp.full(6, jnp.nan), 4))(jax.random.split(jax.random.key(1), 5))
+    failed = choose(draws[:5], jnp.full(6, jnp.nan))
     assert int(failed.min()) >= 0
     assert int(failed.max()) < 6
+
+
+@pytest.mark.parametrize("name", SURVIVALS)
+def test_survival_contract(name):
+    survive = jax.jit(SURVIVALS[name]())
+    parents, children = jnp.array([2.0, jnp.inf, 1.0, 4.0]), jnp.array([jnp.nan, 3.0, 0.5, 6.0])
+    rows = survive(parents, children)
+    assert rows.shape == (4,)
+    assert len(set(rows.tolist())) == 4
+    loss = jnp.concatenate([parents, children])[rows]
+    assert loss.tolist() == sorted(loss.tolist())
+    assert float(loss[0]) == 0.5
+    assert 0 <= int(rows.min()) <= int(rows.max()) < 8
 
 
 P, GENERATIONS = 8, 5
 SMALL = {
     "invasive_ga": {"archive_size": 32, "num_candidates": 64, "surrogate": "quadratic_ridge"},
-    "ga": {"archive_size": 32},
 }
 
 
@@ -244,3 +252,17 @@ def test_a_search_is_the_same_under_x64_and_debug_nans(name):
     for plain, wide in zip(expected, records, strict=True):
         np.testing.assert_array_equal(plain.offspring.genomes, wide.offspring.genomes)
         np.testing.assert_array_equal(plain.offspring.parents, wide.offspring.parents)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_key_is_used_twice(name):
+    """JAX follows every key through the program of a generation, on the path without devices."""
+    loss_under(name, debug_key_reuse=True)
+
+
+def test_a_key_that_is_used_twice_is_found():
+    def twice(key):
+        return jax.random.uniform(key) + jax.random.normal(key)
+
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(twice)(jax.random.key(0))

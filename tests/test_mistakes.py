@@ -334,8 +334,8 @@ def test_the_state_of_another_search_is_refused():
         lambda: mutation.gaussian(SPACE, rate=0.0),
         lambda: mutation.self_adapting(SPACE, max_scale=None),
         lambda: survival.comma(-1),
-        lambda: jaxga.classic_ga(SPACE, population_size=4, selection=3),
-        lambda: jaxga.classic_ga(SPACE, population_size=4, crossover_rate="x"),
+        lambda: jaxga.ga(SPACE, population_size=4, selection=3),
+        lambda: jaxga.ga(SPACE, population_size=4, crossover_rate="x"),
     ],
 )
 def test_an_operator_of_a_wrong_number(make):

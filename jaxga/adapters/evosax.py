@@ -23,6 +23,7 @@ from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm, Best, Offspring, PyTree, Species
 from jaxga.checks import check_number, check_search
 from jaxga.distribution import install_hint
+from jaxga.operators.genes import reflect
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace, Uniform
 
@@ -92,7 +93,7 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
             proposed, inner = jax.lax.cond(first, lambda _, s: (s.proposed, s.strategy), propose, key, state)
         else:
             proposed, inner = propose(key, state)
-        asked = space.snap(_mirrored(proposed))
+        asked = space.snap(reflect(proposed))
         species = jnp.where(state.generation == 0, int(Species.FOUNDER), int(Species.CHILD))
         offspring = Offspring.without_parents(asked, species)
         return offspring, state._replace(strategy=inner, proposed=proposed, asked=asked)
@@ -229,11 +230,6 @@ def _make(kind: str, space: SearchSpace, population_size: int, std: float = 1.0,
     check_search(space, population_size, 4)
     check_number("the standard deviation", std, 0, above=True)
     return getattr(kinds, kind)(population_size, jnp.zeros(space.size), **options)
-
-
-def _mirrored(points: Array) -> Array:
-    """Points of R^D in the unit cube, folded at its faces."""
-    return 1.0 - jnp.abs(1.0 - jnp.mod(points, 2.0))
 
 
 def _strong(tree: PyTree) -> PyTree:

@@ -1,12 +1,56 @@
-"""How much a candidate promises, and how a batch of promising ones is kept apart."""
+"""The expected improvement of candidates, and a batch of them that are not close to one another."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxga.base import PyTree, Surrogate
+
+
+class Candidates(NamedTuple):
+    """Attributes:
+    genomes: f32[N, D].
+    mean: f32[N], predicted by the surrogate.
+    std: f32[N], of the prediction.
+    score: f32[N], the logarithm of the expected improvement.
+    """
+
+    genomes: Array
+    mean: Array
+    std: Array
+    score: Array
+
+    def rows(self, places: Array | slice) -> "Candidates":
+        """Some of them."""
+        return Candidates(*(field[places] for field in self))
+
+    def joined(self, other: "Candidates") -> "Candidates":
+        """These, then those of ``other``."""
+        return Candidates(*(jnp.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+def candidates(model: Surrogate | None, params: PyTree, incumbent: Array, genomes: Array) -> Candidates:
+    """Genomes f32[N, D] with the model's predictions; without a model zeros."""
+    if model is None:
+        return Candidates(genomes, *jnp.zeros((3, genomes.shape[0])))
+    mean, std = model.predict(params, genomes)
+    return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent))
+
+
+def prediction_covariance(model: Surrogate, params: PyTree, pool: Candidates) -> Array:
+    """f32[N, N], the model's own, or from the standard deviations and a distance if the model has none."""
+    if model.covariance is not None:
+        return model.covariance(params, pool.genomes)
+    num_genes = pool.genomes.shape[1]
+    squares = sum(jnp.square(pool.genomes[:, i, None] - pool.genomes[None, :, i]) for i in range(num_genes))
+    # A correlation length of a tenth of the cube's diagonal, by judgement.
+    return pool.std[:, None] * pool.std[None, :] * jnp.exp(-50.0 / num_genes * squares)
+
 
 def log_expected_improvement(mean: Array, std: Array, incumbent: Array) -> Array:
-    """The logarithm of how much lower than ``incumbent`` the loss is expected to fall; any shape.
+    """The logarithm of the expected improvement on the loss ``incumbent``; any shape.
 
     >>> round(float(log_expected_improvement(jnp.zeros(()), jnp.ones(()), jnp.zeros(()))), 4)
     -0.9189
@@ -18,22 +62,22 @@ def log_expected_improvement(mean: Array, std: Array, incumbent: Array) -> Array
     near = jnp.maximum(u, -5.0)
     density = jnp.exp(-0.5 * near * near) * 0.3989423
     plain = jnp.log(jnp.maximum(density + near * jax.scipy.stats.norm.cdf(near), 1e-30))
-    # The tail's first term: too large by a tenth where it begins, and right further out.
+    # The first term of the tail: too large by a tenth at u = -5, exact in the limit.
     far = jnp.minimum(u, -5.0)
     tail = -0.5 * far * far - 2.0 * jnp.log(-far) - 0.9189385
     return jnp.log(std) + jnp.where(u < -5.0, tail, plain)
 
 
 def greedy_batch(mean: Array, covariance: Array, incumbent: Array, penalty: Array, same: Array, num: int) -> Array:
-    """Places i32[num] of a batch: each the most promising, given that the earlier ones will be known.
+    """Places i32[num] of a batch: each has the greatest expected improvement, given that the earlier ones are known.
 
     Args:
         mean: f32[N] predicted.
         covariance: f32[N, N] of the predictions; the variance is conditioned on every pick (one row of a pivoted
-            Cholesky factorisation), the mean is left as it is.
+            Cholesky factorisation), the mean is not.
         incumbent: f32[], the loss to improve on.
-        penalty: f32[N] taken from the logarithm of the expected improvement.
-        same: bool[N, N], candidates of which no two may be picked.
+        penalty: f32[N], subtracted from the logarithm of the expected improvement.
+        same: bool[N, N], pairs of candidates of which only one may be picked.
         num: how many to pick.
     """
     variance = jnp.diagonal(covariance)

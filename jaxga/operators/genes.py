@@ -9,7 +9,7 @@ from jaxga.space import SearchSpace
 
 
 def reflect(genomes: Array) -> Array:
-    """Fold any real coordinate back into ``[0, 1]``, as a ball between two walls.
+    """Any real coordinates reflected into ``[0, 1]`` at the walls 0 and 1.
 
     >>> reflect(jnp.array([-0.25, 0.5, 1.25])).tolist()
     [0.25, 0.5, 0.75]
@@ -38,35 +38,30 @@ def level_bounds(space: SearchSpace) -> Callable[[Array], tuple[Array, Array]]:
 def redraw(space: SearchSpace) -> Callable[[Array, Array], Array]:
     """A function ``(uniform f32[..., D], genomes f32[..., D])`` that draws every gene anew.
 
-    A continuous gene becomes the uniform number; a discrete one another level than it was, each
-    with the probability of its width.
+    A continuous gene becomes the uniform number. A discrete one gets another level, each with a probability in
+    proportion to its width, and has to be snapped.
     """
     bounds, discrete = level_bounds(space), jnp.asarray(space.is_discrete)
 
     def draw(uniform: Array, genomes: Array) -> Array:
         low, high = bounds(genomes)
         shrunk = uniform * (1.0 - (high - low))
-        other = jnp.where(shrunk < low, shrunk, shrunk + (high - low))
-        return really_change(jnp.where(discrete, other, uniform), genomes, uniform - 0.5)
+        return jnp.where(discrete, jnp.where(shrunk < low, shrunk, shrunk + (high - low)), uniform)
 
-    really_change = moved(space)
     return draw
 
 
-def moved(space: SearchSpace) -> Callable[[Array, Array, Array], Array]:
-    """A function ``(new, old, direction)`` that snaps ``new`` and lets no discrete gene stay where it was.
+def neighbour(space: SearchSpace) -> Callable[[Array, Array], Array]:
+    """A function ``(genomes f32[..., D], is_up bool[..., D])`` that moves every discrete gene to the next level.
 
-    One that would stay goes to the neighbouring level in the sign of ``direction``.
+    At either end of the range the only neighbour is taken.
     """
-    bounds, discrete = level_bounds(space), jnp.asarray(space.is_discrete)
+    bounds = level_bounds(space)
 
-    def move(new: Array, old: Array, direction: Array) -> Array:
-        new, old = space.snap(new), space.snap(old)
-        low, high = bounds(old)
+    def step(genomes: Array, is_up: Array) -> Array:
+        low, high = bounds(genomes)
         half = 0.5 * (high - low)
-        # At either end of the range there is one neighbour only.
-        up = jnp.where(high >= 1.0 - 1e-6, False, jnp.where(low <= 1e-6, True, direction > 0))
-        neighbour = space.snap(jnp.where(up, high + half, low - half))
-        return jnp.where(discrete & (new == old), neighbour, new)
+        up = (high < 1.0 - 1e-6) & ((low <= 1e-6) | is_up)
+        return space.snap(jnp.where(up, high + half, low - half))
 
-    return move
+    return step

@@ -1,79 +1,77 @@
-"""Mutation: ``mutate(key, genome f32[D]) -> genome f32[D]``, inside the cube and snapped.
+"""Mutation: operators that change some genes of one parent.
 
-A mutated discrete gene really changes its level; a mutated category becomes any other one.
+Each gene mutates with a probability ``rate``. Where a child would equal its parent, one gene, drawn uniformly, changes
+for certain, a discrete one to another level. A mutated category becomes any of the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from jaxga.checks import check_count, check_number
-from jaxga.operators.genes import moved, redraw, reflect
+from jaxga.base import Operator
+from jaxga.checks import check_number
+from jaxga.operators.genes import neighbour, redraw, reflect
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
-Mutation = Callable[[Array, Array], Array]
+Rate = float | Sequence[float] | np.ndarray | None
+# The least standard deviation of a step in an integer, in levels: it leaves the level in about half of the draws.
+_LEAST_STEP = 0.7
 
 
 @single_precision
-def reset(space: SearchSpace, *, num_mutations: int = 1) -> Mutation:
-    """Draw ``num_mutations`` different genes anew, each uniform over its range.
+def reset(space: SearchSpace, *, rate: Rate = None) -> Operator:
+    """Draw the mutated genes anew, each uniform over its range; a discrete one never keeps its level.
 
     Args:
         space: the search space (D genes).
-        num_mutations: how many genes, in [1, D]; a greater number means all of them.
+        rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
     """
-    check_count("reset: num_mutations", num_mutations, 1)
     draw = redraw(space)
-
-    def mutate(key: Array, genome: Array) -> Array:
-        key_genes, key_values = jax.random.split(key)
-        chosen = jax.random.permutation(key_genes, space.size) < num_mutations
-        fresh = draw(jax.random.uniform(key_values, (space.size,)), genome)
-        return space.snap(jnp.where(chosen, fresh, genome))
-
-    return mutate
+    return _mutation("reset", space, rate, lambda draws, extra, genome, scale: draw(draws, genome))
 
 
 @single_precision
-def gaussian(space: SearchSpace, *, rate: float | None = None, scale: float = 0.1) -> Mutation:
-    """Add a normal step to each gene with probability ``rate``, to one gene at least.
+def gaussian(space: SearchSpace, *, rate: Rate = None, scale: float = 0.1) -> Operator:
+    """Add a normal step to the mutated genes.
 
     Args:
         space: the search space (D genes).
-        rate: in (0, 1], default 1 / D.
-        scale: standard deviation in the unit cube, above 0; an integer's is at least 0.7 levels.
+        rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
+        scale: standard deviation in units of the ``scale`` given to ``apply``, above 0; an integer's is at least 0.7
+            levels.
     """
     check_number("gaussian: scale", scale, 0, above=True)
 
-    def step(draws: Array, extra: Array, genome: Array) -> Array:
+    def step(draws: Array, extra: Array, genome: Array, unit: Array) -> Array:
         del extra, genome
-        return scale * _normal(draws)
+        return scale * unit * _normal(draws)
 
     return _stepping("gaussian", space, rate, step)
 
 
 @single_precision
-def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20.0) -> Mutation:
-    """Add a polynomially distributed step that cannot leave the cube, to one gene at least.
+def polynomial(space: SearchSpace, *, rate: Rate = None, eta: float = 20.0) -> Operator:
+    """Add a polynomially distributed step that cannot leave the cube; ``apply`` ignores its ``scale``.
 
     Args:
         space: the search space (D genes).
-        rate: in (0, 1], default 1 / D.
-        eta: above 0; the larger, the smaller the steps.
+        rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
+        eta: above 0; a larger value gives smaller steps.
 
     Source: K. Deb, M. Goyal, "A combined genetic adaptive search for engineering design", 1996.
     """
     check_number("polynomial: eta", eta, 0, above=True)
 
-    def step(u: Array, extra: Array, genome: Array) -> Array:
-        del extra
+    def step(u: Array, extra: Array, genome: Array, unit: Array) -> Array:
+        del extra, unit
         power = 1.0 / (eta + 1.0)
         down = (2.0 * u + (1.0 - 2.0 * u) * (1.0 - genome) ** (eta + 1.0)) ** power - 1.0
         up = 1.0 - (2.0 * (1.0 - u) + (2.0 * u - 1.0) * genome ** (eta + 1.0)) ** power
-        # The other branch may be the root of a negative number.
+        # The branch that is not used may be the root of a negative number.
         return jnp.where(u < 0.5, jnp.nan_to_num(down), jnp.nan_to_num(up))
 
     return _stepping("polynomial", space, rate, step)
@@ -81,17 +79,17 @@ def polynomial(space: SearchSpace, *, rate: float | None = None, eta: float = 20
 
 @single_precision
 def self_adapting(
-    space: SearchSpace, *, rate: float | None = None, min_scale: float = 0.003, max_scale: float = 0.5
-) -> Mutation:
-    """A normal step whose scale is itself drawn anew for every child, uniform in its logarithm.
+    space: SearchSpace, *, rate: Rate = None, min_scale: float = 0.003, max_scale: float = 0.5
+) -> Operator:
+    """Add a normal step whose size is drawn anew for every child, uniform in its logarithm.
 
-    A child that survives carries the scale that made it, so that the spread of the survivors adapts
-    without a strategy gene.
+    Children with a useful step size survive, so the spread of the survivors adapts without a strategy gene.
 
     Args:
         space: the search space (D genes).
-        rate: in (0, 1], default 1 / D.
-        min_scale: the least standard deviation in the unit cube, above 0.
+        rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
+        min_scale: the least standard deviation in units of the ``scale`` given to ``apply``, above 0; an integer's
+            is at least 0.7 levels.
         max_scale: the largest one, above ``min_scale``.
 
     Source: the idea of step sizes under selection, H.-P. Schwefel, "Numerical optimization of
@@ -100,9 +98,9 @@ def self_adapting(
     check_number("self_adapting: min_scale", min_scale, 0, above=True)
     check_number("self_adapting: max_scale", max_scale, min_scale, above=True)
 
-    def step(draws: Array, extra: Array, genome: Array) -> Array:
+    def step(draws: Array, extra: Array, genome: Array, unit: Array) -> Array:
         del genome
-        return min_scale * (max_scale / min_scale) ** extra * _normal(draws)
+        return min_scale * (max_scale / min_scale) ** extra * unit * _normal(draws)
 
     return _stepping("self_adapting", space, rate, step)
 
@@ -113,27 +111,38 @@ def _normal(draws: Array) -> Array:
 
 
 def _stepping(
-    name: str, space: SearchSpace, rate: float | None, step: Callable[[Array, Array, Array], Array]
-) -> Mutation:
-    """``step(uniform f32[D], another f32[], genome f32[D])`` in the genes that mutate."""
-    rate = 1.0 / space.size if rate is None else rate
-    check_number(f"{name}: rate", rate, 0, 1, above=True)
+    name: str, space: SearchSpace, rate: Rate, step: Callable[[Array, Array, Array, Array], Array]
+) -> Operator:
+    """Ordered genes by a step ``(draws f32[D], extra f32[], genome, scale) -> f32[D]``, categories drawn anew."""
     levels, categorical = jnp.asarray(space.num_levels), jnp.asarray(space.is_categorical)
-    # A step of 0.7 levels leaves an integer's level in about half of the draws.
-    stretch = jnp.where(levels > 0, 0.7 / jnp.maximum(levels, 1), 0.0)
-    draw, move = redraw(space), moved(space)
+    least = jnp.where(levels > 0, _LEAST_STEP / jnp.maximum(levels, 1), 0.0)
+    draw = redraw(space)
 
-    def mutate(key: Array, genome: Array) -> Array:
-        # One call of the generator: each takes XLA a second to compile.
-        draws = jax.random.uniform(key, (4 * space.size + 2,))
-        rates, steps, stretches, categories = draws[:-2].reshape(4, space.size)
-        chosen = rates < rate
-        one = jnp.arange(space.size) == jnp.floor(draws[-2] * space.size)
-        chosen = jnp.where(chosen.any(), chosen, one)
-        change = step(steps, draws[-1], genome)
-        change = jnp.where(levels > 0, change + stretch * _normal(stretches), change)
-        ordered = move(reflect(genome + change), genome, change)
-        other = draw(categories, genome)
-        return space.snap(jnp.where(chosen, jnp.where(categorical, other, ordered), genome))
+    def change(draws: Array, extra: Array, genome: Array, scale: Array) -> Array:
+        own, smallest = step(draws, extra, genome, scale), least * _normal(draws)
+        longer = jnp.where(jnp.abs(smallest) > jnp.abs(own), smallest, own)
+        return jnp.where(categorical, draw(draws, genome), reflect(genome + longer))
 
-    return mutate
+    return _mutation(name, space, rate, change)
+
+
+def _mutation(
+    name: str, space: SearchSpace, rate: Rate, change: Callable[[Array, Array, Array, Array], Array]
+) -> Operator:
+    """Genes by ``change(draws f32[D], extra f32[], genome f32[D], scale f32[D]) -> f32[D]`` where they mutate."""
+    rate = 1.0 / space.size if rate is None else rate
+    for number in np.asarray(rate) if np.ndim(rate) else (rate,):
+        check_number(f"{name}: rate", number, 0, 1, above=True)
+    discrete, beside = jnp.asarray(space.is_discrete), neighbour(space)
+
+    def apply(draws: Array, parents: Array, scale: Array) -> Array:
+        genome = parents[0]
+        mask, values = draws[:-2].reshape(2, space.size)
+        changed = space.snap(change(values, draws[-2], genome, scale))
+        child = jnp.where(mask < jnp.asarray(rate), changed, genome)
+        is_one = jnp.arange(space.size) == jnp.floor(draws[-1] * space.size)
+        stays = discrete & (changed == genome)
+        certain = jnp.where(stays, beside(genome, values > 0.5), changed)
+        return jnp.where((child == genome).all() & is_one, certain, child)
+
+    return Operator(1, 2 * space.size + 2, apply)

@@ -1,4 +1,4 @@
-"""Survival: who lives on. ``survive(loss_parents f32[M], loss_children f32[L]) -> indices i32[M]``.
+"""Survival: which members stay, ``survive(loss_parents f32[M], loss_children f32[L]) -> indices i32[M]``.
 
 The indices point into the parents followed by the children, best first. A failed member (``+inf`` or NaN) counts
 as the worst.
@@ -10,13 +10,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.checks import check_count
+from jaxga.operators.selection import order
 from jaxga.precision import single_precision
 
 Survival = Callable[[Array, Array], Array]
-
-
-def _order(loss: Array) -> Array:
-    return jnp.argsort(jnp.where(jnp.isnan(loss), jnp.inf, loss))
 
 
 @single_precision
@@ -28,14 +25,14 @@ def plus() -> Survival:
     """
 
     def survive(loss_parents: Array, loss_children: Array) -> Array:
-        return _order(jnp.concatenate([loss_parents, loss_children]))[: loss_parents.shape[0]]
+        return order(jnp.concatenate([loss_parents, loss_children]))[: loss_parents.shape[0]]
 
     return survive
 
 
 @single_precision
 def comma(num_elites: int = 0) -> Survival:
-    """(mu, lambda) with elites: the best ``num_elites`` parents live on, the children compete for the rest.
+    """(mu, lambda) with elites: the best ``num_elites`` parents stay, the other places go to the best children.
 
     Args:
         num_elites: at least 0, at most M; there must be at least M - ``num_elites`` children.
@@ -51,10 +48,10 @@ def comma(num_elites: int = 0) -> Survival:
                 f"comma: num_elites must lie in [{max(0, size - num_children)}, {size}] for {size} parents and "
                 f"{num_children} children, got {num_elites!r}"
             )
-        elites = _order(loss_parents)[:num_elites]
-        children = size + _order(loss_children)[: size - num_elites]
+        elites = order(loss_parents)[:num_elites]
+        children = size + order(loss_children)[: size - num_elites]
         loss = jnp.concatenate([loss_parents, loss_children])
         survivors = jnp.concatenate([elites, children])
-        return survivors[_order(loss[survivors])]
+        return survivors[order(loss[survivors])]
 
     return survive

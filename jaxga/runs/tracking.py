@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxga import Generation, Objective
+from jaxga.base import Objective
+from jaxga.loop import Generation
 
 # Rows of TensorBoard's table of hyperparameters: each costs a file.
 _MAX_ROWS = 32

@@ -1,6 +1,6 @@
-"""Models of the loss behind one contract, :class:`jaxga.base.Surrogate`.
+"""Models of the loss; each factory returns a :class:`jaxga.base.Surrogate`.
 
-A factory takes ``(space, *, num_points, ...)``; ``num_points`` is the number of rows that ``fit`` is given.
+A factory takes ``(space, *, num_points, ...)``; ``num_points`` is the number of rows that ``fit`` gets.
 """
 
 from collections.abc import Callable

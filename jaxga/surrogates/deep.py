@@ -1,4 +1,4 @@
-"""A deep kernel: a Flax network bends the search space, a Gaussian process is solved exactly on what it gives."""
+"""A deep kernel: an exact Gaussian process on the outputs of a Flax network."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from jaxga.surrogates.gp import (
 
 
 class _Bend(nn.Module):
-    """The input and a correction that starts at zero."""
+    """The input plus a correction that starts at zero."""
 
     width: int
 
@@ -38,7 +38,7 @@ class _Bend(nn.Module):
 
 
 class DeepKernelParams(NamedTuple):
-    """The network's weights and the solved head."""
+    """The weights of the network and the posterior of the Gaussian process."""
 
     weights: PyTree
     head: Posterior
@@ -54,18 +54,18 @@ def deep_kernel(
     learning_rate: float = 0.003,
     max_fit_points: int = 256,
 ) -> Surrogate:
-    """A Gaussian process on features of a Flax network, both fitted by the marginal likelihood.
+    """A Gaussian process on the outputs of a Flax network; the marginal likelihood fits both.
 
-    The network is the identity plus a correction that starts at zero: with ``learning_rate=0`` this is
-    the plain Gaussian process.
+    The network is the identity plus a correction that starts at zero. With ``learning_rate=0`` the model is the plain
+    Gaussian process.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: A, rows that ``fit`` is given.
-        width: units of the hidden layer.
-        num_steps: Adam steps in each fit, warm-started.
-        learning_rate: of the network, at least 0; length scales and noise have their own, 0.1.
-        max_fit_points: at most so many rows enter these steps; all rows enter the posterior.
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: A, the number of rows that ``fit`` gets.
+        width: number of units of the hidden layer.
+        num_steps: Adam steps in each fit; they start from the last fit.
+        learning_rate: that of the network, at least 0; that of length scales and noise is 0.1.
+        max_fit_points: the greatest number of rows in these steps; the posterior has all rows.
 
     Source: A. G. Wilson, Z. Hu, R. Salakhutdinov, E. P. Xing, "Deep kernel learning", 2016.
     """
@@ -94,7 +94,7 @@ def deep_kernel(
         def step(_: Array, carry: tuple[PyTree, Array, PyTree]) -> tuple[PyTree, Array, PyTree]:
             moves: Any
             weights, theta, moments = carry
-            # The chain rule by hand: the factorisation is never differentiated.
+            # The chain rule by hand: JAX never has to differentiate the factorisation.
             matrix, pull_back = jax.vjp(covariance, weights, theta)
             slope_weights, slope_theta = pull_back(slope_of_gram(matrix, few_target, few_valid))
             slope_weights = jax.tree.map(lambda slope, weight: slope + 0.01 * weight, slope_weights, weights)

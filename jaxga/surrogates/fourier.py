@@ -1,4 +1,4 @@
-"""Random Fourier features: a Gaussian process of fixed cost, however many points there are."""
+"""Random Fourier features: an approximate Gaussian process whose prediction costs the same for any number of points."""
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,20 @@ from jaxga.space import SearchSpace
 from jaxga.surrogates.features import num_features, numeric
 from jaxga.surrogates.linear import bayesian_linear
 
-# Length scales, in units of D^(1/4) times the cube's side, among which the evidence chooses.
+# The evidence chooses one of these length scales; their unit is D^(1/4) times the side of the cube.
 _LENGTHS = (0.15, 0.3, 0.6, 1.2)
 
 
 @single_precision
 def random_features(space: SearchSpace, *, num_points: int, num_units: int = 256) -> Surrogate:
-    """Bayesian linear regression on random cosines, whose frequencies are those of a Matern-5/2 kernel.
+    """Bayesian linear regression on random cosines with the frequencies of a Matern-5/2 kernel.
 
-    It is a network of one hidden layer with random weights and an exactly solved last layer.
+    It equals a network with one hidden layer of random weights, whose last layer is solved exactly.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: rows that ``fit`` is given (any number will do).
-        num_units: cosines, at least 8.
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: the number of rows that ``fit`` gets (not used: any number is possible).
+        num_units: number of cosines, at least 8.
 
     Source: A. Rahimi, B. Recht, "Random features for large-scale kernel machines", 2007.
     """
@@ -32,7 +32,7 @@ def random_features(space: SearchSpace, *, num_points: int, num_units: int = 256
         raise ValueError(f"random_features: num_units must be at least 8, got {num_units!r}")
     size = num_features(space)
     key_normal, key_chi, key_phase = jax.random.split(jax.random.key(0, impl="threefry2x32"), 3)
-    # The spectrum of Matern-5/2 is Student's t with five degrees of freedom.
+    # The spectrum of a Matern-5/2 kernel is Student's t distribution with five degrees of freedom.
     chi_square = jnp.sum(jnp.square(jax.random.normal(key_chi, (5, num_units))), axis=0)
     frequencies = jax.random.normal(key_normal, (size, num_units)) * jnp.sqrt(5.0 / chi_square)[None, :]
     phases = jax.random.uniform(key_phase, (num_units,), maxval=2.0 * jnp.pi)

@@ -1,4 +1,4 @@
-"""An exact Gaussian process: an infinitely wide network of radial units, solved instead of trained."""
+"""Exact Gaussian-process regression with a Matern-5/2 kernel."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from jaxga.space import SearchSpace
 from jaxga.surrogates.features import stretched
 from jaxga.surrogates.linalg import inverse_root
 
-# Length scales about as long as half the cube, longer in more dimensions (where distances grow), and next to no noise.
+# A fit starts with length scales of half the cube (more in more dimensions, where distances grow) and little noise.
 _LOG_LENGTH, _LOG_NOISE = math.log(0.5), -6.0
 _LENGTH_BOUNDS, _NOISE_BOUNDS = (-4.5, 3.5), (-10.0, 1.0)
 _JITTER = 1e-5
 
 
 class Hyperprior(NamedTuple):
-    """Of theta f32[F + 1], log length scales and log noise: where a fit starts, what it is drawn to, its bounds."""
+    """Start of a fit, prior and bounds of theta f32[F + 1]: the log length scales and the log noise."""
 
     start: Array
     mean: Array
@@ -32,7 +32,7 @@ class Hyperprior(NamedTuple):
 
 
 def hyperprior(num_features: int) -> Hyperprior:
-    """Log length scales ~ N(0, 1), log noise ~ N(-7, 3^2): little of it, but a step or real noise may say otherwise."""
+    """Log length scales ~ N(0, 1), log noise ~ N(-7, 3^2): little noise, but data with noise or a step can raise it."""
 
     def pair(length: float, noise: float) -> Array:
         return jnp.array([length] * num_features + [noise], jnp.float32)
@@ -47,7 +47,7 @@ def hyperprior(num_features: int) -> Hyperprior:
 
 
 class Posterior(NamedTuple):
-    """What is known after A points f32[A, F]: theta, inverse Cholesky factor, weights, signal variance."""
+    """The posterior after A points f32[A, F]: theta, inverse Cholesky factor, weights, signal variance."""
 
     theta: Array
     points: Array
@@ -57,12 +57,12 @@ class Posterior(NamedTuple):
 
 
 class Matern(NamedTuple):
-    """The Matern-5/2 kernel with a length scale a feature; two categories differ by 0 or 1."""
+    """The Matern-5/2 kernel with one length scale per feature; the difference of two categories is 0 or 1."""
 
     is_categorical: Sequence[bool]
 
     def squares(self, a: Array, b: Array) -> list[Array]:
-        """The squared difference [N, M] of each feature; their unrolled sum is ten times faster than a reduction."""
+        """The squared differences [N, M], one array per feature; adding these is ten times faster than a reduction."""
         pairs = []
         for i, categorical in enumerate(self.is_categorical):
             x, y = a[:, i, None], b[None, :, i]
@@ -72,13 +72,13 @@ class Matern(NamedTuple):
     def __call__(self, theta: Array, a: Array, b: Array) -> Array:
         rates = jnp.exp(-2.0 * theta[:-1])
         square = sum(rate * pair for rate, pair in zip(rates, self.squares(a, b), strict=True))
-        # The floor keeps the derivative of the root finite.
+        # The minimum keeps the derivative of the square root finite.
         r = jnp.sqrt(5.0 * jnp.maximum(square, 1e-16))
         return (1.0 + r + r * r / 3.0) * jnp.exp(-r)
 
 
 def gram(theta: Array, matrix: Array, valid: Array) -> Array:
-    """The covariance of the data; a row that is not valid knows only of itself."""
+    """The covariance of the data; a row that is not valid has no covariance with other rows."""
     both = valid[:, None] & valid[None, :]
     return jnp.where(both, matrix, 0.0) + jnp.diag(jnp.where(valid, jnp.exp(theta[-1]) + _JITTER, 1.0))
 
@@ -94,7 +94,7 @@ def slope_of_gram(covariance: Array, target: Array, valid: Array) -> Array:
 
 def posterior(kernel: Matern, theta: Array, points: Array, target: Array, valid: Array) -> Posterior:
     root = inverse_root(gram(theta, kernel(theta, points, points), valid))
-    # Rows that are not valid are taken out here, once, and a prediction need not know of them.
+    # Rows that are not valid are removed here, once, so that a prediction does not have to mask them.
     root = jnp.where(valid[None, :], root, 0.0)
     half = root @ target
     return Posterior(theta, points, root, half @ root, _signal_variance(half @ half, valid))
@@ -112,7 +112,7 @@ def nothing_known(start: Array, num_points: int, num_features: int) -> Posterior
 
 def predict_at(kernel: Matern, params: Posterior, points: Array) -> tuple[Array, Array]:
     cross = kernel(params.theta, params.points, points)
-    # The root is triangular: its upper rows meet the upper half alone.
+    # The root is lower triangular: its upper rows need the upper half of ``cross`` only.
     half = cross.shape[0] // 2
     upper, lower = params.inverse_root[:half, :half] @ cross[:half], params.inverse_root[half:] @ cross
     known = jnp.sum(jnp.square(upper), axis=0) + jnp.sum(jnp.square(lower), axis=0)
@@ -125,7 +125,7 @@ def covariance_at(kernel: Matern, params: Posterior, points: Array) -> Array:
 
 
 def fit_rows(target: Array, valid: Array, num: int) -> Array:
-    """Rows for the length scales: the best ``num / 2``, and as many evenly over the other ranks; none twice."""
+    """``num`` different rows to fit the length scales to: the best half, and an even subsample of the other ranks."""
     if target.shape[0] <= num:
         return jnp.arange(target.shape[0])
     half = num // 2
@@ -135,7 +135,7 @@ def fit_rows(target: Array, valid: Array, num: int) -> Array:
 
 
 def _signal_variance(inner: Array, valid: Array) -> Array:
-    """The most likely one, in closed form, as if two more points of variance one had been seen."""
+    """The most likely signal variance, in closed form, with a prior worth two points of variance one."""
     return (inner + 2.0) / (valid.sum() + 2.0)
 
 
@@ -143,14 +143,14 @@ def _signal_variance(inner: Array, valid: Array) -> Array:
 def gaussian_process(
     space: SearchSpace, *, num_points: int, num_steps: int = 12, max_fit_points: int = 256
 ) -> Surrogate:
-    """An exact Gaussian process with a Matern-5/2 kernel, one length scale a gene, fitted by MAP.
+    """An exact Gaussian process with a Matern-5/2 kernel, one length scale per gene, fitted by MAP.
 
     Args:
-        space: the search space (D genes); two categories differ by 0 or 1.
-        num_points: A, rows that ``fit`` is given.
-        num_steps: Adam steps on the length scales and the noise in each fit, warm-started.
-        max_fit_points: at most so many rows (the best and a stride of the rest) enter these steps; all
-            rows enter the posterior.
+        space: the search space (D genes); the difference of two categories is 0 or 1.
+        num_points: A, the number of rows that ``fit`` gets.
+        num_steps: Adam steps on length scales and noise in each fit; they start from the last fit.
+        max_fit_points: the greatest number of rows (the best ones and an even subsample of the rest) in these
+            steps; the posterior has all rows.
 
     Source: C. E. Rasmussen, C. K. I. Williams, "Gaussian processes for machine learning", 2006.
     """
@@ -169,7 +169,7 @@ def gaussian_process(
         pairs = kernel.squares(few, few)
 
         def gradient(theta: Array) -> Array:
-            """Of the negative log posterior, written out: a derivative of the factorisation is ten times slower."""
+            """The gradient of the negative log posterior, by hand: JAX takes ten times longer for this gradient."""
             rates = jnp.exp(-2.0 * theta[:-1])
             r = jnp.sqrt(5.0 * sum(rates[i] * pair for i, pair in enumerate(pairs)))
             decay = jnp.exp(-r)

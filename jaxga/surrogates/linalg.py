@@ -1,19 +1,19 @@
-"""Linear algebra in the form that is fast under ``vmap`` too: matrix products, no calls of LAPACK."""
+"""Linear algebra that is fast under ``vmap`` too: matrix products instead of LAPACK calls."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 _BLOCK = 64
-# Least pivot, of a diagonal of about one: float32 may find a nearly singular matrix indefinite.
+# The smallest pivot for a diagonal of about one: in float32 a nearly singular matrix can have a negative pivot.
 _LEAST_PIVOT = 1e-6
 
 
 def inverse_root(covariance: Array) -> Array:
     """The inverse of the Cholesky factor of a positive definite f32[N, N]: ``root.T @ root`` is the inverse matrix.
 
-    A row that rounding leaves without a pivot is as good as known from the rows before it: its pivot is taken as one,
-    so that it has next to no influence and the result is finite.
+    If rounding leaves a row without a positive pivot, the rows before it determine it almost exactly. Its pivot is set
+    to one: then the row has almost no influence, and the result is finite.
     """
     size = covariance.shape[0]
     if size <= _BLOCK:
@@ -28,7 +28,7 @@ def inverse_root(covariance: Array) -> Array:
 
 
 def _small(matrix: Array) -> Array:
-    """Gaussian elimination of [matrix | identity] with each pivot row divided by the root of its pivot."""
+    """Gaussian elimination of [matrix | identity]; each pivot row is divided by the square root of its pivot."""
     size = matrix.shape[0]
     places = jnp.arange(size)
 

@@ -1,4 +1,4 @@
-"""Bayesian linear regression on features: the exact head that random features and a quadratic share."""
+"""Bayesian linear regression on features, shared by ``random_features`` and ``quadratic_ridge``."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jax import Array
 from jaxga.base import Surrogate
 from jaxga.surrogates.linalg import inverse_root
 
-# Ratios of noise to signal among which the evidence chooses.
+# The evidence chooses one of these ratios of noise variance to signal variance.
 _NOISE_RATIOS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -26,15 +26,15 @@ class LinearParams(NamedTuple):
 def bayesian_linear(
     features: Callable[[Array, Array], Array], num_choices: int, num_features: int, *, predicts_noise: bool
 ) -> Surrogate:
-    """A surrogate of ``features(choice i32[], genomes f32[N, D]) -> f32[N, F]``, weights ~ N(0, 1) times the signal.
+    """A surrogate of ``features(choice i32[], genomes f32[N, D]) -> f32[N, F]``, weights ~ N(0, signal variance).
 
-    The feature map and the noise are the ones of greatest evidence among ``num_choices`` and five.
+    The evidence chooses one of ``num_choices`` feature maps and one of five noise ratios.
 
     Args:
         features: the feature maps.
-        num_choices: how many of them there are.
+        num_choices: the number of feature maps.
         num_features: F.
-        predicts_noise: whether the uncertainty includes the noise: what the features cannot express.
+        predicts_noise: whether the uncertainty includes the noise, i.e. the part that the features cannot express.
 
     Source: C. M. Bishop, "Pattern recognition and machine learning", 2006, section 3.5.
     """
@@ -55,7 +55,7 @@ def bayesian_linear(
             root = inverse_root((matrix.T @ matrix) / ratio + jnp.eye(num_features))
             weights = root.T @ (root @ (matrix.T @ target)) / ratio
             misfit = jnp.sum(jnp.square(target - matrix @ weights)) / ratio + jnp.sum(jnp.square(weights))
-            # As if two more points of variance one had been seen.
+            # A prior worth two points of variance one.
             signal = (misfit + 2.0) / (count + 2.0)
             log_det = -2.0 * jnp.sum(jnp.log(jnp.diagonal(root))) + count * jnp.log(ratio)
             evidence = -0.5 * ((count + 2.0) * jnp.log(signal) + log_det)

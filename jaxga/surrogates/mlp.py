@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: the original's single network, and an ensemble whose disagreement is its uncertainty."""
+"""Multilayer perceptrons: one network, and an ensemble whose standard deviation is the uncertainty."""
 
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def _trained(
     num_steps: int,
     learning_rate: float,
 ) -> PyTree:
-    """The weights after so many Adam steps on the squared error; a row of importance 0 has no influence."""
+    """The weights after ``num_steps`` Adam steps on the squared error; a row of importance 0 has no influence."""
     optimizer = optax.adam(learning_rate, b2=0.95)
 
     def loss(weights: PyTree) -> Array:
@@ -53,7 +53,7 @@ def _trained(
 
 
 class SingleParams(NamedTuple):
-    """The network's weights and the root mean square of its errors f32[] on the rows it was fitted to."""
+    """The weights of the network and its root mean square error f32[] on the rows of the last fit."""
 
     weights: PyTree
     error: Array
@@ -63,16 +63,16 @@ class SingleParams(NamedTuple):
 def mlp(
     space: SearchSpace, *, num_points: int, width: int = 32, num_steps: int = 60, learning_rate: float = 0.01
 ) -> Surrogate:
-    """One Flax network; it claims the same uncertainty everywhere, the size of its errors.
+    """One Flax network; its uncertainty is the same everywhere: the root mean square error of the last fit.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: rows that ``fit`` is given (any number will do).
-        width: units in each of two hidden layers.
-        num_steps: Adam steps in each fit, warm-started.
-        learning_rate: of Adam.
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: the number of rows that ``fit`` gets (not used: any number is possible).
+        width: number of units in each of the two hidden layers.
+        num_steps: Adam steps in each fit; they start from the last fit.
+        learning_rate: that of Adam.
 
-    Source: the slides "Evolving Hyperparameters: Learning Enhanced Model Training" (the method's network).
+    Source: the slides "Evolving Hyperparameters: Learning Enhanced Model Training" (the network of this method).
     """
     del num_points
     network = _Network(width)
@@ -112,19 +112,19 @@ def mlp_ensemble(
     learning_rate: float = 0.01,
     prior_scale: float = 0.5,
 ) -> Surrogate:
-    """An ensemble of Flax networks, each with its own bootstrap weights and its own fixed random network added.
+    """An ensemble of Flax networks; each has its own bootstrap weights and its own fixed random network.
 
-    The mean of the ensemble is the prediction, its standard deviation the uncertainty: near data the
-    networks agree, far from it they keep what their random networks say.
+    The random network is added to the trained one. The prediction is the mean of the ensemble, the uncertainty its
+    standard deviation. Near the data the networks agree; far from the data they differ as their random networks do.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: A, rows that ``fit`` is given.
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: A, the number of rows that ``fit`` gets.
         num_networks: E, at least 2.
-        width: units in each of two hidden layers.
-        num_steps: Adam steps in each fit, warm-started.
-        learning_rate: of Adam.
-        prior_scale: how much of the fixed random networks is added, 0 for none.
+        width: number of units in each of the two hidden layers.
+        num_steps: Adam steps in each fit; they start from the last fit.
+        learning_rate: that of Adam.
+        prior_scale: factor of the fixed random networks; 0 removes them.
 
     Source: I. Osband, J. Aslanides, A. Cassirer, "Randomized prior functions for deep reinforcement
     learning", 2018.
@@ -162,7 +162,7 @@ def mlp_ensemble(
 
     def covariance(params: EnsembleParams, genomes: Array) -> Array:
         values = outputs(params, numeric(space, genomes))
-        centred = values - values.mean(0)
+        centred = values - values.mean(0, keepdims=True)
         return centred.T @ centred / (num_networks - 1)
 
     return Surrogate(init, fit, predict, covariance)

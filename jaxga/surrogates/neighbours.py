@@ -1,4 +1,4 @@
-"""Nearest neighbours: no training at all."""
+"""Nearest neighbours: a model without training."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _FAR = 1e6
 
 
 class NeighbourParams(NamedTuple):
-    """points f32[A, F], target f32[A], valid bool[A], and the error at distance one f32[]."""
+    """points f32[A, F], target f32[A], valid bool[A], and the expected error at distance one, f32[]."""
 
     points: Array
     target: Array
@@ -25,13 +25,13 @@ class NeighbourParams(NamedTuple):
 
 @single_precision
 def nearest_neighbours(space: SearchSpace, *, num_points: int, num_neighbours: int = 5) -> Surrogate:
-    """The mean of the nearest rows, each weighted by its inverse distance.
+    """The mean of the nearest rows, weighted by their inverse distances.
 
-    The uncertainty grows with the distance to the nearest row; how fast is what leaving one row out shows.
+    The uncertainty is proportional to the distance to the nearest row; the factor is estimated by leaving one row out.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: A, rows that ``fit`` is given.
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: A, the number of rows that ``fit`` gets.
         num_neighbours: k, at least 1, below ``num_points``.
 
     Source: D. Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968.
@@ -40,7 +40,7 @@ def nearest_neighbours(space: SearchSpace, *, num_points: int, num_neighbours: i
         raise ValueError(f"nearest_neighbours: num_neighbours must lie in [1, {num_points - 1}], got {num_neighbours}")
 
     def look_up(params: NeighbourParams, points: Array, skip_self: bool) -> tuple[Array, Array]:
-        """The weighted mean f32[N] and the distance of the nearest row f32[N]."""
+        """The weighted mean f32[N] and the distance to the nearest row f32[N]."""
         gaps = [jnp.square(points[:, i, None] - params.points[None, :, i]) for i in range(points.shape[1])]
         distance = jnp.sqrt(sum(gaps[1:], gaps[0]))
         distance = jnp.where(params.valid[None, :], distance, _FAR)
@@ -62,7 +62,7 @@ def nearest_neighbours(space: SearchSpace, *, num_points: int, num_neighbours: i
         params = NeighbourParams(numeric(space, genomes), jnp.where(valid, target, 0.0), valid, params.error_rate)
         mean, distance = look_up(params, params.points, skip_self=True)
         rates = jnp.where(valid, jnp.square((mean - params.target) / distance), 0.0)
-        # As if one more row with a rate of one had been seen.
+        # A prior worth one row with a rate of one.
         return params._replace(error_rate=jnp.sqrt((rates.sum() + 1.0) / (valid.sum() + 1.0)))
 
     def predict(params: NeighbourParams, genomes: Array) -> tuple[Array, Array]:

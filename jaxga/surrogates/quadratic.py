@@ -1,4 +1,4 @@
-"""A quadratic: the least that can have a minimum inside the cube."""
+"""A quadratic polynomial: the simplest model that can have a minimum inside the cube."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,11 +13,11 @@ from jaxga.surrogates.linear import bayesian_linear
 
 @single_precision
 def quadratic_ridge(space: SearchSpace, *, num_points: int) -> Surrogate:
-    """Bayesian ridge regression on all monomials up to degree two; its uncertainty includes the misfit.
+    """Bayesian ridge regression on all monomials up to degree two; the uncertainty includes the misfit.
 
     Args:
-        space: the search space; a category is one 0/1 input a choice.
-        num_points: rows that ``fit`` is given (any number will do).
+        space: the search space; each choice of a category is one 0/1 input.
+        num_points: the number of rows that ``fit`` gets (not used: any number is possible).
 
     Source: G. E. P. Box, K. B. Wilson, "On the experimental attainment of optimum conditions", 1951.
     """

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from jaxga import SearchSpace, Uniform, evolution, ga, random_search
-from jaxga.adapters.evosax import EvosaxStrategy, _mirrored, evosax_cma_es, evosax_pso, evosax_search, evosax_simple_ga
-from jaxga.algorithms import ALGORITHMS
+from jaxga.adapters.evosax import EvosaxStrategy, evosax_cma_es, evosax_pso, evosax_search, evosax_simple_ga
 from jaxga.algorithms.warm import warm_start
 from jaxga.base import Objective
 from jaxga.cli.run import main
+from jaxga.operators.genes import reflect
+from jaxga.registry import ALGORITHMS
 from jaxga.task import FunctionTask
 
 kinds = pytest.importorskip("evosax.algorithms")
@@ -70,9 +71,9 @@ def test_a_population_that_failed_at_first_is_evosaxs_infinity():
     assert float(best.loss) == pytest.approx(float(state.strategy.fitness.min()))
 
 
-def test_the_cube_is_mirrored():
+def test_the_cube_isreflect():
     points = jnp.array([-0.25, 0.0, 0.25, 1.0, 1.25, 2.0, 2.25, -1.25])
-    np.testing.assert_allclose(_mirrored(points), [0.25, 0.0, 0.25, 1.0, 0.75, 0.0, 0.25, 0.75])
+    np.testing.assert_allclose(reflect(points), [0.25, 0.0, 0.25, 1.0, 0.75, 0.0, 0.25, 0.75])
 
 
 def test_a_strategy_is_told_of_its_own_proposals():

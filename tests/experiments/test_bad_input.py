@@ -123,7 +123,7 @@ def test_a_fraction_is_no_whole_number_in_a_warm_start(tmp_path, capfd):
         (["--task", "gess"], "did you mean guess?"),
         (["--task", "guess", "--algorithm", "invasiv_ga"], "did you mean invasive_ga?"),
         (["--task", "guess", "--surrogate", "gausian_process"], "did you mean gaussian_process?"),
-        (["--task", "guess", "--algorithm", "classic_ga", "--selection", "turnament"], "did you mean tournament?"),
+        (["--task", "guess", "--algorithm", "ga", "--selection", "turnament"], "did you mean tournament?"),
         (["--task", "ppo", "--env", "cartpole"], "did you mean CartPole-v1?"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_dry_run_of_a_resume_tells_where_it_goes_on(inputs, capfd):
 
 
 def test_the_plan_has_the_operators_and_the_environment(capfd):
-    shown = plan(capfd, *["--task", "guess", "--algorithm", "classic_ga", "--selection", "rank", "--crossover", "sbx"])
+    shown = plan(capfd, *["--task", "guess", "--algorithm", "ga", "--selection", "rank", "--crossover", "sbx"])
     assert "selection rank" in shown
     assert "crossover sbx" in shown
     pytest.importorskip("gymnax")

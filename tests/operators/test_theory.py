@@ -1,12 +1,15 @@
 """Operators against what theory says of them; bounds are 5 standard errors of the sampled figure."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from jaxga import Categorical, LogInteger, SearchSpace, Uniform
-from jaxga.operators import crossover, mutation, selection, survival
+from jaxga import Categorical, Integer, LogInteger, SearchSpace, Uniform
+from jaxga.operators import MUTATIONS, crossover, keyed, mutation, selection, survival
 
 NUM = 20_000
 LOSS = jnp.array([0.4, 0.1, 0.3, 0.2, 0.5])
@@ -14,7 +17,7 @@ LINE = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0))
 
 
 def frequencies(select):
-    chosen = jax.vmap(lambda key: select(key, LOSS, 1)[0])(jax.random.split(jax.random.key(0), NUM))
+    chosen = select.choose(jax.random.uniform(jax.random.key(0), (NUM, select.num_draws)), LOSS)
     return np.bincount(np.asarray(chosen), minlength=5) / NUM
 
 
@@ -44,14 +47,15 @@ def test_stochastic_universal_is_within_one_of_what_is_expected():
     expected = 7 * advantage / advantage.sum()
     select = selection.stochastic_universal()
     for seed in range(50):
-        counts = np.bincount(np.asarray(select(jax.random.key(seed), LOSS, 7)), minlength=5)
+        draws = jax.random.uniform(jax.random.key(seed), (7, select.num_draws))
+        counts = np.bincount(np.asarray(select.choose(draws, LOSS)), minlength=5)
         assert (counts >= np.floor(expected - 1e-4)).all()
         assert (counts <= np.ceil(expected + 1e-4)).all()
 
 
 def children(made, parents):
     keys = jax.random.split(jax.random.key(1), NUM)
-    return np.asarray(jax.vmap(lambda key: made.combine(key, parents))(keys), np.float64)
+    return np.asarray(jax.vmap(lambda key: keyed(made)(key, parents))(keys), np.float64)
 
 
 # Away from the walls, so that nothing is reflected. Mean 0.5, distance 0.1.
@@ -109,18 +113,9 @@ def test_two_point_swaps_what_lies_between_two_uniform_cuts():
     assert (np.abs(made.mean(0) - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)).all()
 
 
-def mutants(mutate, genome):
-    return np.asarray(jax.vmap(lambda key: mutate(key, genome))(jax.random.split(jax.random.key(0), NUM)), np.float64)
-
-
-@pytest.mark.parametrize("num_mutations", [1, 2])
-def test_reset_changes_so_many_genes_each_alike(num_mutations):
-    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(4)})
-    mutate = mutation.reset(space, num_mutations=num_mutations)
-    changed = mutants(mutate, jnp.full(4, 0.25)) != 0.25
-    assert (changed.sum(1) == num_mutations).all()
-    share = num_mutations / 4
-    assert (np.abs(changed.mean(0) - share) < 5 * np.sqrt(share * (1 - share) / NUM)).all()
+def mutants(mutate, genome, scale=1.0):
+    keys = jax.random.split(jax.random.key(0), NUM)
+    return np.asarray(jax.vmap(lambda key: keyed(mutate)(key, genome[None], scale))(keys), np.float64)
 
 
 @pytest.mark.parametrize(("dimension", "widths"), [(Categorical(list("abcd")), np.ones(4)), (LogInteger(1, 3), None)])
@@ -136,11 +131,12 @@ def test_reset_draws_another_level_by_its_width(dimension, widths):
 
 def test_gaussian_has_its_scale():
     mutate = mutation.gaussian(LINE, rate=1.0, scale=0.05)
-    made = mutants(mutate, jnp.full(2, 0.5))
-    assert abs(made[:, 0].std() / 0.05 - 1) < 5 / np.sqrt(2 * NUM)
+    for scale in (1.0, 0.5):
+        made = mutants(mutate, jnp.full(2, 0.5), scale)
+        assert abs(made[:, 0].std() / (0.05 * scale) - 1) < 5 / np.sqrt(2 * NUM)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "polynomial", "self_adapting"])
+@pytest.mark.parametrize("name", ["reset", "gaussian", "polynomial", "self_adapting"])
 def test_each_gene_changes_at_its_rate_and_one_at_least(name):
     space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(4)})
     changed = mutants(getattr(mutation, name)(space, rate=0.3), jnp.full(4, 0.5)) != 0.5
@@ -174,6 +170,38 @@ def test_self_adapting_draws_its_scale_along_the_logarithm():
     assert np.mean(far[:, 0] == far[:, 1]) > 0.6
 
 
+@pytest.mark.parametrize("name", ["gaussian", "polynomial", "self_adapting"])
+def test_a_small_step_of_an_integer_leaves_its_level_in_half_of_the_draws(name):
+    space = SearchSpace(n=Integer(0, 9), x=Uniform(0.0, 1.0))
+    options = {"gaussian": {"scale": 1e-3}, "polynomial": {"eta": 1e4}}.get(name, {"max_scale": 4e-3})
+    moved = mutants(MUTATIONS[name](space, rate=1.0, **options), jnp.array([0.55, 0.5]))[:, 0] != np.float32(0.55)
+    # Beyond a half of a level at a standard deviation of 0.7 levels; the other gene always moves.
+    expected = 2 * stats.norm.sf(0.5 / 0.7)
+    assert abs(moved.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
+
+
+def test_a_rate_for_each_gene():
+    space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(3)})
+    changed = mutants(mutation.gaussian(space, rate=np.array([1.0, 0.2, 0.5])), jnp.full(3, 0.5)) != 0.5
+    expected = np.array([1.0, 0.2, 0.5])
+    assert (np.abs(changed.mean(0) - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM) + 1e-3).all()
+
+
+@pytest.mark.parametrize(("num_places", "num"), [(3, 5), (2, 2), (3, 2), (2, 1)])
+def test_distinct_places_are_different_and_each_set_alike(num_places, num):
+    draws = jax.random.uniform(jax.random.key(0), (NUM, num_places))
+    places = np.asarray(selection.distinct(draws, num))
+    assert places.min() >= 0
+    assert places.max() < num
+    num_different = min(num_places, num)
+    assert (np.diff(np.sort(places[:, :num_different], axis=1), axis=1) > 0).all()
+    assert (places[:, num_different:] == places[:, : num_places - num_different]).all()
+    _, counts = np.unique(places, axis=0, return_counts=True)
+    sets = math.perm(num, num_different)
+    assert len(counts) == sets
+    assert (np.abs(counts / NUM - 1 / sets) < 5 * np.sqrt(1 / sets / NUM)).all()
+
+
 def test_plus_never_loses_the_best_and_comma_keeps_its_elites():
     parents, children = jnp.array([1.0, 5.0, 3.0]), jnp.array([jnp.nan, 4.0, 2.0, jnp.inf])
     assert survival.plus()(parents, children).tolist() == [0, 5, 2]
@@ -190,7 +218,8 @@ def test_plus_never_loses_the_best_and_comma_keeps_its_elites():
         lambda: crossover.sbx(LINE, eta=0.0),
         lambda: crossover.blx_alpha(LINE, alpha=-1.0),
         lambda: crossover.differential(LINE, min_factor=1.0, max_factor=0.5),
-        lambda: mutation.reset(LINE, num_mutations=0),
+        lambda: mutation.reset(LINE, rate=0.0),
+        lambda: mutation.gaussian(LINE, rate=np.array([0.5, 1.5])),
         lambda: mutation.gaussian(LINE, rate=0.0),
         lambda: mutation.polynomial(LINE, eta=-1.0),
         lambda: mutation.self_adapting(LINE, min_scale=0.5, max_scale=0.1),

@@ -675,17 +675,17 @@ def library() -> dict[str, Callable[[], Any]]:
             "num_candidates": (1, "x", 10**20),
             "litter_size": (0, "x"),
         },
-        "classic_ga": {
+        "ga": {
             "selection": ("x", 3),
             "crossover": ("x", 3),
             "mutation": ("x", None),
             "survival": ("x", 3),
             "crossover_rate": (2, -0.1, "x", float("nan")),
             "num_parents": (0, 9, "x"),
+            "num_mutations": (0,),
         },
         "random_search": {"population_size": (0, "x", 2.5, None, True, 10**20)},
         "grid_search": {"num_levels": (1, "x", 10**9)},
-        "ga": {"num_parents": (0, 8), "num_mutations": (0,)},
     }
     for factory, arguments in factories.items():
         for argument, values in arguments.items():

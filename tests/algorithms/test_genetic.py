@@ -1,4 +1,4 @@
-"""The textbook's genetic algorithm: its operators, lineage and survival."""
+"""The genetic algorithm: its operators, lineage and survival."""
 
 import itertools
 
@@ -7,20 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxga import Categorical, Integer, SearchSpace, Species, Uniform
-from jaxga.algorithms import classic_ga
-from jaxga.algorithms.classic import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
-from jaxga.operators import selection, survival
-from jaxga.operators.crossover import Crossover
+from jaxga import Operator, SearchSpace, Species, Uniform, ga
+from jaxga.operators import Selection, selection, survival
+from jaxga.registry import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
 
 P = 8
 SPACE = SearchSpace(**{f"x{i}": Uniform(0.0, 1.0) for i in range(4)})
-SECOND = Crossover(2, lambda key, parents: parents[1])
-
-
-def unchanged(key, genome):
-    del key
-    return genome
+SECOND = Operator(2, 0, lambda draws, parents, scale: parents[1])
+UNCHANGED = Operator(1, 0, lambda draws, parents, scale: parents[0])
 
 
 def bowl(genomes):
@@ -51,17 +45,18 @@ def generations(algorithm, num, loss_of=bowl):
         ({"selection": "lottery"}, "selection must be one of .*'tournament'.* got 'lottery'"),
         ({"crossover": "none"}, "crossover must be one of .*'sbx'.* got 'none'"),
         ({"mutation": "none"}, "mutation must be one of .*'gaussian'.* got 'none'"),
+        ({"mutation": SECOND}, "mutation must have at most 1 parent, got 2"),
         ({"survival": "none"}, "survival must be one of .*'comma'.* got 'none'"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        classic_ga(SPACE, **{"population_size": P} | arguments)
+        ga(SPACE, **{"population_size": P} | arguments)
 
 
 @pytest.mark.parametrize(("rate", "parent"), [(0.0, 0), (1.0, 1)])
 def test_a_child_is_of_the_parents_it_names(rate, parent):
-    algorithm = classic_ga(SPACE, population_size=P, crossover=SECOND, mutation=unchanged, crossover_rate=rate)
+    algorithm = ga(SPACE, population_size=P, crossover=SECOND, mutation=UNCHANGED, crossover_rate=rate)
     genomes, _, told = generations(algorithm, 4)
     for t, (offspring, *_) in enumerate(told[1:], start=1):
         lineage = np.asarray(offspring.parents)
@@ -71,7 +66,7 @@ def test_a_child_is_of_the_parents_it_names(rate, parent):
 
 
 def test_the_best_half_breeds_in_pairs_of_two():
-    algorithm = classic_ga(SPACE, population_size=P, selection="truncation", crossover_rate=1.0)
+    algorithm = ga(SPACE, population_size=P, selection="truncation", crossover_rate=1.0)
     _, losses, told = generations(algorithm, 2)
     lineage = np.asarray(told[1][0].parents)
     assert set(lineage.ravel()) <= set(np.argsort(losses[:P])[: P // 2])
@@ -84,7 +79,7 @@ def test_who_lives_on(rule, num_elites):
     def failing(genomes):
         return jnp.where(jnp.arange(P) == 2, jnp.nan, bowl(genomes))
 
-    _, losses, told = generations(classic_ga(SPACE, population_size=P, survival=rule), 4, failing)
+    _, losses, told = generations(ga(SPACE, population_size=P, survival=rule), 4, failing)
     losses = np.where(np.isnan(losses), np.inf, losses)
     living = np.sort(losses[:P])
     for t, (_, state, _) in enumerate(told):
@@ -99,11 +94,15 @@ def test_who_lives_on(rule, num_elites):
 
 @pytest.mark.parametrize("num_mutations", [1, 3])
 def test_how_many_genes_are_drawn_anew(num_mutations):
-    space = SearchSpace(a=Uniform(0.0, 1.0), b=Uniform(0.0, 1.0), n=Integer(0, 3), c=Categorical(["x", "y"]))
-    algorithm = classic_ga(space, population_size=P, mutation="reset", num_mutations=num_mutations, crossover_rate=0.0)
-    genomes, _, told = generations(algorithm, 3)
-    parents = np.concatenate([offspring.parents[:, 0] for offspring, *_ in told[1:]])
-    assert ((genomes[P:] != genomes[parents]).sum(1) == num_mutations).all()
+    size = 1000
+    algorithm = ga(SPACE, population_size=size, mutation="reset", num_mutations=num_mutations, crossover_rate=0.0)
+    genomes, _, told = generations(algorithm, 2)
+    changed = (genomes[size:] != genomes[told[1][0].parents[:, 0]]).sum(1)
+    # Each of the four genes by its rate; where none would change, one does. Five standard errors.
+    rate = num_mutations / 4
+    expected = num_mutations + (1 - rate) ** 4
+    assert changed.min() == 1
+    assert abs(changed.mean() - expected) < 5 * np.sqrt(4 * rate * (1 - rate) / size)
 
 
 NAMES = list(zip(range(7), *map(itertools.cycle, (SELECTIONS, CROSSOVERS, MUTATIONS, SURVIVALS)), strict=False))
@@ -111,9 +110,7 @@ NAMES = list(zip(range(7), *map(itertools.cycle, (SELECTIONS, CROSSOVERS, MUTATI
 
 @pytest.mark.parametrize(("_", "select", "cross", "mutate", "survive"), NAMES)
 def test_every_operator_by_its_name(_, select, cross, mutate, survive):
-    algorithm = classic_ga(
-        SPACE, population_size=P, selection=select, crossover=cross, mutation=mutate, survival=survive
-    )
+    algorithm = ga(SPACE, population_size=P, selection=select, crossover=cross, mutation=mutate, survival=survive)
     genomes, losses, told = generations(algorithm, 10)
     assert genomes.min() >= 0.0
     assert genomes.max() <= 1.0
@@ -122,14 +119,11 @@ def test_every_operator_by_its_name(_, select, cross, mutate, survive):
 
 
 def test_a_selection_of_ones_own():
-    def last(key, loss, num):
-        del key
-        return jnp.full(num, loss.shape[0] - 1)
-
-    worst = classic_ga(SPACE, population_size=P, selection=last, mutation=unchanged)
+    last = Selection(0, lambda draws, loss: jnp.full(draws.shape[0], loss.shape[0] - 1))
+    worst = ga(SPACE, population_size=P, selection=last, mutation=UNCHANGED)
     genomes, losses, _ = generations(worst, 2)
     np.testing.assert_array_equal(genomes[P:], np.tile(genomes[7], (P, 1)))
     assert losses[P:].min() == losses[7]
-    best = classic_ga(SPACE, population_size=P, selection=selection.truncation(), num_parents=1, mutation=unchanged)
+    best = ga(SPACE, population_size=P, selection=selection.truncation(), num_parents=1, mutation=UNCHANGED)
     genomes, losses, _ = generations(best, 2)
     np.testing.assert_array_equal(genomes[P:], np.tile(genomes[np.argmin(losses[:P])], (P, 1)))
