@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io
 from plotly.colors import sample_colorscale
+from plotly.graph_objects import Figure
 
 from jaxga.base import Objective, Species
 from jaxga.report.axes import log_ticks, shortened, spans_decades
@@ -45,7 +46,7 @@ _HOVER = "%{x}, %{y}, generation %{marker.color}<extra></extra>"
 _COLOUR_BAR = {"orientation": "h", "y": 1, "yanchor": "bottom", "thickness": 8, "outlinewidth": 0}
 
 
-def as_html(figure: go.Figure) -> str:
+def as_html(figure: Figure) -> str:
     """The figure as a part of a page that has plotly's script; its title is HTML above it, so that it can wrap."""
     layout: Any = figure.layout
     title = f"<h3>{layout.title.text}</h3>" if layout.title.text else ""
@@ -62,8 +63,8 @@ def as_html(figure: go.Figure) -> str:
     return f"{title}<div style='min-width: {layout.meta or 0}px'>{drawn}</div>"
 
 
-def _figure(title: str = "", *, height: int = 340, **layout: Any) -> go.Figure:
-    return go.Figure(layout={"template": _STYLE, "title": {"text": title}, "height": height, **layout})
+def _figure(title: str = "", *, height: int = 340, **layout: Any) -> Figure:
+    return Figure(layout={"template": _STYLE, "title": {"text": title}, "height": height, **layout})
 
 
 def _name(text: str, width: int = 32) -> str:
@@ -78,7 +79,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int32) if np.abs(values).max(initial=0) < 2**31 else values
 
 
-def _generations(figure: go.Figure, numbers: np.ndarray) -> None:
+def _generations(figure: Figure, numbers: np.ndarray) -> None:
     span = [numbers.min() + 0.5, numbers.max() + 1.5]
     # Plotly would put ticks at halves between few generations.
     figure.update_xaxes(title="generation", range=span, tickvals=numbers + 1 if len(numbers) <= 12 else None)
@@ -120,7 +121,7 @@ def _positions(history: History, name: str, rows: np.ndarray) -> np.ndarray:
     return _numbers(places)
 
 
-def _band(figure: go.Figure, x: np.ndarray, bounds: np.ndarray, colour: str, name: str) -> None:
+def _band(figure: Figure, x: np.ndarray, bounds: np.ndarray, colour: str, name: str) -> None:
     """The middle half, and the median with ``name``; ``bounds``: f64[3, N]."""
     low, middle, high = _numbers(bounds)
     edge = {"x": _numbers(x), "mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
@@ -130,7 +131,7 @@ def _band(figure: go.Figure, x: np.ndarray, bounds: np.ndarray, colour: str, nam
     figure.add_scatter(x=_numbers(x), y=middle, mode=mode, line={"color": colour}, name=name)
 
 
-def progress(history: History) -> go.Figure:
+def progress(history: History) -> Figure:
     """The estimate of the best setting and the middle half of each generation; with noise the best evaluation too."""
     numbers, objective, estimates = history.numbers, history.objective, history.estimates
     bounds = quartiles(history.columns["value"], history.generations)
@@ -150,7 +151,7 @@ def progress(history: History) -> go.Figure:
     return figure
 
 
-def winner(history: History, fresh: np.ndarray) -> go.Figure:
+def winner(history: History, fresh: np.ndarray) -> Figure:
     """The winner's values under fresh seeds beside the first and the last generation."""
     groups, value, objective = history.generations, history.columns["value"], history.objective
     boxes = {
@@ -168,7 +169,7 @@ def winner(history: History, fresh: np.ndarray) -> go.Figure:
     return figure
 
 
-def species(history: History) -> list[go.Figure]:
+def species(history: History) -> list[Figure]:
     """The members of each generation, and the best so far, by species."""
     numbers, column, generations = history.numbers, history.columns["species"], history.generations
     best, size = best_members(history), max(map(len, generations))
@@ -187,7 +188,7 @@ def species(history: History) -> list[go.Figure]:
     return figures
 
 
-def predictions(history: History) -> go.Figure:
+def predictions(history: History) -> Figure:
     """The surrogate's prediction and the observed value of each member that has both."""
     columns, objective = history.columns, history.objective
     rows = np.flatnonzero(np.isfinite(columns["predicted"]) & np.isfinite(columns["value"]))
@@ -221,7 +222,7 @@ def _by_generation(number: np.ndarray) -> dict[str, Any]:
     return {"colorscale": "Viridis", "reversescale": True, "cmin": low, "cmax": max(high, low + 1), "showscale": False}
 
 
-def rankings(found: Ranking) -> go.Figure:
+def rankings(found: Ranking) -> Figure:
     """The rank correlation of predicted and observed values by generation."""
     figure = _figure("Rank correlation within a generation", showlegend=math.isfinite(found.ceiling))
     x = found.numbers + 1
@@ -237,7 +238,7 @@ def rankings(found: Ranking) -> go.Figure:
     return figure
 
 
-def importance(found: Importances) -> go.Figure:
+def importance(found: Importances) -> Figure:
     """The share of each hyperparameter, and what random subsets have."""
     names = sorted(found.shares, key=lambda name: found.shares[name])
     places = np.arange(len(names))  # as labels, two long names might be shortened to one
@@ -253,7 +254,7 @@ def importance(found: Importances) -> go.Figure:
     return figure
 
 
-def slices(history: History, names: Sequence[str], rows: np.ndarray) -> list[go.Figure]:
+def slices(history: History, names: Sequence[str], rows: np.ndarray) -> list[Figure]:
     """One figure a hyperparameter: its value and the objective's of every member."""
     columns, objective = history.columns, history.objective
     value, number = columns["value"][rows], columns["generation"][rows] + 1
@@ -299,7 +300,7 @@ def _worst_first(history: History, rows: np.ndarray) -> np.ndarray:
     return rows[np.argsort(-history.loss[rows], kind="stable")]
 
 
-def pairs(history: History, names: Sequence[tuple[str, str]], rows: np.ndarray) -> list[go.Figure]:
+def pairs(history: History, names: Sequence[tuple[str, str]], rows: np.ndarray) -> list[Figure]:
     """One figure a pair of hyperparameters: both values of every member, coloured by the objective."""
     rows = _worst_first(history, rows)
     colour, scale = _by_value(history.objective, history.columns["value"][rows])
@@ -315,7 +316,7 @@ def pairs(history: History, names: Sequence[tuple[str, str]], rows: np.ndarray) 
     return figures
 
 
-def parallel(history: History, names: Sequence[str], rows: np.ndarray) -> go.Figure:
+def parallel(history: History, names: Sequence[str], rows: np.ndarray) -> Figure:
     """Parallel coordinates: a line a member across the objective's axis and those of the hyperparameters.
 
     Drawn as one trace of plain lines a colour, because plotly's own parallel coordinates need WebGL.
@@ -374,7 +375,7 @@ def _unit_gene(places: np.ndarray, dimension: Dimension) -> tuple[np.ndarray, Ma
     return _unit(places, dimension.is_log, (dimension.low, dimension.high))
 
 
-def curves(history: History, best: int, label: str) -> list[go.Figure]:
+def curves(history: History, best: int, label: str) -> list[Figure]:
     """One figure a recorded curve: the first generation, the later members, and the row ``best`` called ``label``."""
     figures, groups = [], history.generations
     parts = [("first generation", groups[0], _FIRST)]
@@ -398,7 +399,7 @@ def curves(history: History, best: int, label: str) -> list[go.Figure]:
     return figures
 
 
-def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> go.Figure:
+def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> Figure:
     """Members trained per second, by generation."""
     figure = _figure("Throughput", height=300, showlegend=False)
     figure.add_scatter(x=numbers + 1, y=_numbers(members_per_second), mode="lines+markers", line_color=_BAND)
@@ -407,7 +408,7 @@ def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> go.Figure
     return figure
 
 
-def time_parts(seconds: dict[str, float]) -> go.Figure:
+def time_parts(seconds: dict[str, float]) -> Figure:
     """Seconds by part of the run."""
     figure = _figure("Seconds by part", height=300, showlegend=False)
     spent = np.array(list(seconds.values()))
