@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -196,7 +196,7 @@ def _resolved(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogat
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    return factory(space, num_points=archive_size)
+    return cast(Surrogate, factory(space, num_points=archive_size))
 
 
 def _init(plan: _Plan, key: Array) -> InvasiveState:
