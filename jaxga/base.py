@@ -1,4 +1,4 @@
-"""The contracts that every part of jaxga speaks: objective, task, algorithm, surrogate."""
+"""The contracts between the parts of jaxga: objective, task, operator, algorithm, surrogate."""
 
 import enum
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _DIRECTIONS = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
 
 @dataclass(frozen=True)
 class Objective:
-    """What a person sees: the name of the figure and whether less or more of it is better.
+    """The figure that a person sees: its name, and whether less or more of it is better.
 
     Inside jaxga a lower ``loss`` is always better; ``loss = sign * value``.
 
@@ -86,7 +86,7 @@ class Task(Protocol):
 
 
 class Species(enum.IntEnum):
-    """Who bred a member."""
+    """How a member came to be."""
 
     FOUNDER = 0
     """Drawn for the first generation (or by an algorithm without parents)."""
@@ -202,8 +202,8 @@ class Surrogate(NamedTuple):
         fit: ``fit(key, params, genomes f32[A, D], target f32[A], valid bool[A]) -> params``; warm-started
             from ``params``; rows that are not ``valid`` have no influence. Targets are standardised.
         predict: ``predict(params, genomes f32[N, D]) -> (mean f32[N], std f32[N])``.
-        covariance: ``covariance(params, genomes f32[N, D]) -> f32[N, N]``, of what the model does not know
-            at several genomes at once; None where the model has no such notion. It spreads a batch.
+        covariance: ``covariance(params, genomes f32[N, D]) -> f32[N, N]``, of the prediction's error at several
+            genomes together; None if the model has none. It keeps the members of a batch apart.
     """
 
     init: Callable[[Array], PyTree]

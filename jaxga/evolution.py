@@ -11,14 +11,14 @@ from jax.sharding import Mesh
 from jaxga.base import Algorithm, Best, Offspring, PyTree, Task
 from jaxga.evaluate import evaluate
 
-# Streams of a run's root key: 0 starts the algorithm, t + 1 is generation t, the last is for the
-# fresh seeds of the winner.
+# Streams of a run's root key: 0 is for the algorithm's init, t + 1 for generation t, the last one for the fresh seeds
+# of the winner.
 _INIT_STREAM = 0
 _FRESH_STREAM = 2**32 - 1
 
 
 class State(NamedTuple):
-    """All that lives between generations; small, and the same on every device.
+    """All that is kept between generations; small, and the same on every device.
 
     Attributes:
         generation: i32[], the number of generations done.
@@ -30,7 +30,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What leaves the device after a generation (P members, D genes).
+    """The results of a generation, copied to the host (P members, D genes).
 
     Attributes:
         generation: i32[], counted from 0.
@@ -102,10 +102,10 @@ def scan(step: Step, num_generations: int) -> Step:
 def advance(step: Step, max_generations: int) -> Callable[[Array, State, Task, Array], tuple[State, Record]]:
     """A program ``(key, state, task, end i32[]) -> (state, records)`` of up to ``max_generations`` generations.
 
-    It stops before generation ``end``. The records are stacked on a first axis of length ``max_generations``; where
-    fewer generations ran, zeros follow. The number of passes is not known when the loop is compiled, so its body is
-    compiled apart from everything around it, and a generation has the same bits however many of them run in one
-    program. (XLA dissolves a loop of one known pass into the program around it, which then rounds otherwise.)
+    It stops before generation ``end``. The records are stacked on a first axis of length ``max_generations``; if
+    fewer generations ran, zeros follow. The number of passes is not known when the loop is compiled, so XLA compiles
+    its body apart from the code around it, and a generation gives the same bits whatever number of generations runs in
+    one program. (XLA merges a loop of one known pass into the code around it, which then rounds differently.)
     """
 
     def advanced(key: Array, state: State, task: Task, end: Array) -> tuple[State, Record]:

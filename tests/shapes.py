@@ -1,7 +1,7 @@
 """Checks of the shapes and types of the public contracts, by jaxtyping and beartype.
 
-``tests/conftest.py`` calls :func:`install`. Then the functions of every algorithm, surrogate and search space are
-checked in every test, and a wrong shape raises ``TypeCheckError``. P members, D genes, A rows, N points.
+``tests/conftest.py`` calls :func:`install`. Then the functions of every algorithm, operator, surrogate and search
+space are checked in every test, and a wrong shape raises ``TypeCheckError``. P members, D genes, A rows, N points.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Key, Shaped, jaxtyped
 from jaxga import SearchSpace, base
 
 shaped = jaxtyped(typechecker=beartype)
-Genomes, Points = Float32[Array, "P D"], Float32[Array, "N D"]
+Points = Float32[Array, "N D"]
 
 
 def surrogate(init: Any, fit: Any, predict: Any, covariance: Any = None) -> tuple[Any, ...]:
@@ -51,29 +51,48 @@ def algorithm(init: Any, ask: Any, tell: Any, population_size: int) -> tuple[Any
     """The functions of a :class:`jaxga.base.Algorithm`, each with its shapes checked."""
 
     @shaped
-    def check_offspring(
-        genomes: Genomes, species: Int32[Array, " P"], parents: Int32[Array, "P 2"], predicted: Float32[Array, " P"]
+    def offspring(
+        genomes: Float32[Array, "P D"],
+        species: Int32[Array, " P"],
+        parents: Int32[Array, "P 2"],
+        predicted: Float32[Array, " P"],
     ) -> None:
         assert genomes.shape[0] == population_size
 
     @shaped
-    def check_best(genome: Float32[Array, " D"], loss: Float32[Array, ""]) -> None: ...
+    def best(genomes: Float[Array | np.ndarray, "P D"], genome: Float32[Array, " D"], loss: Float32[Array, ""]) -> None:
+        pass
 
     @shaped
     def checked_init(key: Key[Array, ""]) -> Any:
         return init(key)
 
-    def checked_ask(key: Any, state: Any) -> Any:
-        offspring, after = ask(key, state)
-        check_offspring(*offspring)
-        return offspring, same_types(state, after)
+    @shaped
+    def checked_ask(key: Key[Array, ""], state: Any) -> Any:
+        asked, after = ask(key, state)
+        offspring(*asked)
+        return asked, same_types(state, after)
 
     def checked_tell(key: Any, state: Any, genomes: Any, loss: Any, loss_var: Any = None) -> Any:
-        after, best = tell(key, state, genomes, loss, loss_var)
-        check_best(*best)
-        return same_types(state, after), best
+        after, told = tell(key, state, genomes, loss, loss_var)
+        best(genomes, *told)
+        return same_types(state, after), told
 
     return checked_init, checked_ask, checked_tell, population_size
+
+
+def operator(num_parents: int, num_draws: int, apply: Any) -> tuple[Any, ...]:
+    """The function of a :class:`jaxga.base.Operator`, its shapes checked."""
+
+    @shaped
+    def checked_apply(
+        draws: Float32[Array, " N"], parents: Float32[Array, "K D"], scale: Float32[Array, " D"]
+    ) -> Float32[Array, " D"]:
+        assert draws.shape[0] == num_draws
+        assert parents.shape[0] >= num_parents
+        return apply(draws, parents, scale)
+
+    return num_parents, num_draws, checked_apply
 
 
 def same_types(before: Any, after: Any) -> Any:
@@ -89,7 +108,7 @@ def same_types(before: Any, after: Any) -> Any:
 
 def install() -> None:
     """Check everything that is made from now on."""
-    for kind, check in ((base.Surrogate, surrogate), (base.Algorithm, algorithm)):
+    for kind, check in ((base.Surrogate, surrogate), (base.Algorithm, algorithm), (base.Operator, operator)):
         make = kind.__new__
         kind.__new__ = lambda cls, *fields, make=make, check=check, **named: make(cls, *check(*fields, **named))
     decode, encode, snap = SearchSpace.decode, SearchSpace.encode, SearchSpace.snap

@@ -1,8 +1,8 @@
-"""evosax, both ways: its strategies as algorithms of jaxga, and an algorithm of jaxga with its ask and tell.
+"""Strategies of evosax as algorithms of jaxga, and algorithms of jaxga with the interface of evosax.
 
-evosax searches all of R^D. Here the unit cube is mirrored at its faces: a strategy proposes whatever it likes, the
-mirror image inside the cube is evaluated, and the strategy is told the loss of its own proposal. So nothing piles up
-at a face, discrete genes do not lose their spread, and what evosax knows of its distribution stays true.
+evosax searches all of R^D, jaxga the unit cube. A proposal outside the cube is reflected at its faces, the reflected
+point is evaluated, and the strategy is told the loss together with its own proposal. So no points accumulate at a face,
+discrete genes keep their spread, and evosax's model of its distribution stays correct.
 """
 
 import importlib.util
@@ -27,13 +27,13 @@ from jaxga.operators.genes import reflect
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace, Uniform
 
-# In the unit cube. evosax's own defaults are 1.0: there a mutation forgets its parent.
+# In the unit cube. evosax's own defaults are 1.0: such a mutation is as good as a random draw.
 _INITIAL_STD = 0.25
 _MUTATION_STD = 0.1
 
 
 class EvosaxState(NamedTuple):
-    """generation i32[], evosax's own state, what it proposed f32[P, D], what was asked of it f32[P, D], the best."""
+    """generation i32[], the state of the strategy, its proposals f32[P, D], the genomes asked f32[P, D], the best."""
 
     generation: Array
     strategy: PyTree
@@ -46,16 +46,16 @@ class EvosaxState(NamedTuple):
 def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm:
     """Any evosax strategy as an algorithm, bounded by the mirrored unit cube.
 
-    One that evolves a population starts from a Latin hypercube, one that evolves a distribution in the middle.
-    evosax minimises too. A failed member is told as NaN to a distribution, which then ranks it last, and
-    as infinity to a population, which then never keeps it.
+    A strategy that evolves a population starts from a Latin hypercube; one that evolves a distribution starts in the
+    middle. A failed member is told to a distribution as NaN, which ranks it last, and to a population as infinity,
+    which never keeps it.
 
     Args:
         space: the search space (D genes).
         strategy: of ``evosax.algorithms``, made for P members and a solution of shape [D].
-        params: what to change of ``strategy.default_params``, in units of the cube.
+        params: values that replace those of ``strategy.default_params``, in units of the cube.
 
-    Raises ``ValueError`` where the strategy has another number of genes or no such parameter.
+    Raises ``ValueError`` if the strategy has another number of genes or no such parameter.
 
     Source: R. T. Lange, "evosax: JAX-based evolution strategies", 2022.
     """
@@ -78,7 +78,7 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
             inner = strategy.init(key_strategy, founders, jnp.full(size, jnp.inf), settings)
         else:
             inner = strategy.init(key_strategy, jnp.full(space.size, 0.5), settings)
-            # NaN until a member has a fitness, and not used here: it would end a run under jax_debug_nans.
+            # evosax begins with NaN, which is not used here and would end a run under jax_debug_nans.
             inner = inner.replace(best_solution=jnp.full(space.size, 0.5))
         asked = space.snap(founders)
         return EvosaxState(jnp.zeros((), jnp.int32), _strong(inner), founders, asked, Best.none(space.size))
@@ -129,7 +129,7 @@ def evosax_cma_es(space: SearchSpace, *, population_size: int, initial_std: floa
     Args:
         space: the search space.
         population_size: P, at least 4.
-        initial_std: of the first generation around the middle, in units of the unit cube, above 0.
+        initial_std: standard deviation of the first generation around the middle, in the unit cube, above 0.
 
     Source: N. Hansen, A. Ostermeier, "Completely derandomized self-adaptation in evolution strategies", 2001.
     """
@@ -154,8 +154,8 @@ def evosax_open_es(
     Args:
         space: the search space.
         population_size: P, even, at least 4.
-        std: of the population around its mean, in units of the unit cube, above 0.
-        learning_rate: about how far the mean moves in a generation, in the same units.
+        std: standard deviation of the population around its mean, in the unit cube, above 0.
+        learning_rate: about the distance that the mean moves in a generation, in the unit cube.
 
     Source: T. Salimans, J. Ho, X. Chen, S. Sidor, I. Sutskever, "Evolution strategies as a scalable alternative to
     reinforcement learning", 2017.
@@ -198,8 +198,8 @@ def evosax_simple_ga(
     Args:
         space: the search space.
         population_size: P, at least 4.
-        std: of a mutation, in units of the unit cube, above 0.
-        crossover_rate: of genes that come from the second parent, in [0, 1].
+        std: standard deviation of a mutation, in the unit cube, above 0.
+        crossover_rate: share of genes that come from the second parent, in [0, 1].
 
     Source: F. P. Such et al., "Deep neuroevolution", 2017.
     """
@@ -233,13 +233,13 @@ def _make(kind: str, space: SearchSpace, population_size: int, std: float = 1.0,
 
 
 def _strong(tree: PyTree) -> PyTree:
-    """Python numbers as arrays of a type of their own: evosax's first state has some, its next ones have none."""
+    """Python numbers as typed arrays: only the first state of evosax has Python numbers, so the types would change."""
     return jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.asarray(x).dtype), tree)
 
 
 @struct.dataclass
 class StrategyParams:
-    """The box that is searched: numbers, or arrays of a flat solution's shape."""
+    """The bounds of the search: numbers, or arrays of a flat solution's shape."""
 
     low: Array | float = 0.0
     high: Array | float = 1.0
@@ -247,7 +247,7 @@ class StrategyParams:
 
 @struct.dataclass
 class StrategyState:
-    """As evosax's states, with the algorithm's own beside."""
+    """The fields of evosax's states, and the state of the algorithm."""
 
     best_solution: Array
     best_fitness: Array
@@ -256,14 +256,14 @@ class StrategyState:
 
 
 class EvosaxStrategy:
-    """A jaxga algorithm with the methods of evosax's population-based strategies, to take the place of one.
+    """A jaxga algorithm with the methods of evosax's population-based strategies.
 
-    It minimises, and a fitness that is not finite is a failed member. Unlike evosax it needs a box to search,
-    ``params.low`` and ``params.high``, by default the unit cube.
+    It minimises; a fitness that is not finite is a failed member. Unlike evosax it needs bounds, ``params.low`` and
+    ``params.high``, by default the unit cube.
 
     Args:
         population_size: P.
-        solution: a pytree of arrays, D numbers in all; a surrogate is at home up to some tens.
+        solution: a pytree of arrays, D numbers in all; a surrogate suits some tens at most.
         algorithm: a factory ``f(space, population_size=P)`` whose ``tell`` takes any genomes.
 
     >>> from jaxga import random_search

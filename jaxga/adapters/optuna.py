@@ -28,12 +28,12 @@ from jaxga.space import (
     Uniform,
 )
 
-# Of a study that goes on, the best so many trials are learned from.
+# At most this many finished trials are learned at the start of a study that goes on: the best.
 _MAX_KNOWN = 512
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Each hyperparameter's range in Optuna's words."""
+    """The distribution of Optuna for each hyperparameter."""
     found: dict[str, BaseDistribution] = {}
     for name, dimension in space.items:
         if isinstance(dimension, Categorical):
@@ -46,21 +46,21 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 
 
 class JaxgaSampler(BaseSampler):
-    """Optuna's trials bred by a jaxga algorithm, P of them a generation; one sampler for one study.
+    """A sampler of Optuna: a jaxga algorithm asks for P trials a generation. One sampler serves one study.
 
-    It learns from P finished trials at a time, so it is meant for ``study.ask`` of P trials, and works one by one
-    and with ``n_jobs``: trials asked for while others of their generation still run come from what was known
-    before. Failed trials are failed members; of a pruned one the last reported value counts. A study that goes on
-    from a storage is learned from at the start.
+    The algorithm learns from P finished trials at a time, so ``study.ask`` of P trials suits it best. One trial at a
+    time and ``n_jobs`` work too: trials asked for while others of their generation still run are bred from what was
+    known before. A failed trial is a failed member; a pruned trial counts with its last reported value. The finished
+    trials of a study that goes on from a storage are learned at the start.
 
     Args:
         population_size: P, trials a generation, at least 2.
-        seed: the same one gives the same trials where they finish in order; None draws one.
-        search_space: what is searched, as Optuna's distributions by name or a :class:`jaxga.SearchSpace`. None takes
-            what all finished trials have in common: the first trials, and parameters that not all trials have,
-            are left to ``independent_sampler``.
+        seed: the same seed gives the same trials if they finish in order; None draws a seed.
+        search_space: the parameters to search, as Optuna's distributions by name or a :class:`jaxga.SearchSpace`. None
+            takes those that all finished trials have in common; ``independent_sampler`` draws the first trials and
+            the parameters that not all trials have.
         algorithm: a factory ``f(space, population_size=P)`` whose ``tell`` takes any genomes.
-        independent_sampler: for all else; default Optuna's ``RandomSampler``.
+        independent_sampler: for all other parameters; default Optuna's ``RandomSampler``.
 
     Raises ``ValueError`` for more than one objective, and what the algorithm raises.
 
@@ -91,7 +91,7 @@ class JaxgaSampler(BaseSampler):
         self._lock = threading.RLock()  # study.optimize(n_jobs=) asks from several threads
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """What is searched together."""
+        """The parameters that are searched together."""
         with self._lock:
             space = self._common.calculate(study) if self._space is None else self._space
         return {name: distribution for name, distribution in space.items() if not distribution.single()}
@@ -113,7 +113,7 @@ class JaxgaSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter outside what is searched together."""
+        """The value of a parameter that is not searched with the others."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -131,7 +131,7 @@ class JaxgaSampler(BaseSampler):
 
 
 class _Axis(NamedTuple):
-    """A distribution as a dimension of the cube, and its values from and to that dimension's."""
+    """A distribution as a dimension of a search space, and the conversion of values in both directions."""
 
     dimension: Dimension
     to_value: Callable[[Any], Any]
@@ -140,7 +140,7 @@ class _Axis(NamedTuple):
 
 def _axis(distribution: BaseDistribution) -> _Axis:
     if isinstance(distribution, CategoricalDistribution):
-        # By index: choices may be of kinds that jaxga does not know.
+        # By index: Optuna allows choices of types that jaxga does not.
         place = lambda value: int(distribution.to_internal_repr(value))  # noqa: E731
         return _Axis(Categorical(range(len(distribution.choices))), lambda i: distribution.choices[i], place)
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -149,7 +149,7 @@ def _axis(distribution: BaseDistribution) -> _Axis:
         whole = isinstance(distribution, IntDistribution)
         if whole and high <= MAX_LOG_INTEGER:
             return _Axis(LogInteger(int(low), int(high)), int, int)
-        # In double precision, whatever the range; whole numbers of so many are as good as real ones.
+        # In double precision. An integer with this many levels is searched as a real number.
         start, ratio = math.log(low), math.log(high) - math.log(low)
         kind = round if whole else float
         return _Axis(
@@ -193,7 +193,7 @@ class _Search:
         """The values of trial ``number``."""
         size = self._algorithm.population_size
         while len(self._finished) >= size:
-            # In the order in which they were asked for: that in which they end would change what is drawn.
+            # In the order in which they were asked for, so that the order in which they end changes no draw.
             rows = sorted(self._finished[:size], key=lambda row: row[0])
             genomes = jnp.asarray(np.stack([genome for _, genome, _ in rows]))
             loss = jnp.asarray([loss for *_, loss in rows], jnp.float32)
@@ -203,7 +203,7 @@ class _Search:
         if not self._queue:
             offspring, self._state = self._algorithm.ask(self._next_key(), self._state)
             asked = offspring.genomes
-            if self._is_first and self._asked_before:  # an algorithm begins with the same founders each time
+            if self._is_first and self._asked_before:  # a population of evosax begins with the same founders each time
                 asked = self._space.snap(jax.random.uniform(self._next_key(), asked.shape))
             self._queue, self._asked_before = list(np.asarray(asked)), True
         genome = self._queue.pop(0)
@@ -213,7 +213,7 @@ class _Search:
         return values
 
     def learn(self, trial: FrozenTrial, values: Sequence[float] | None, direction: StudyDirection) -> None:
-        """Take in a trial that ended; ``values`` None is a failed one. A trial of another space is left out."""
+        """Learn a trial that ended; ``values`` None is a failed one. A trial of another space is ignored."""
         genome, given = self._given.pop(trial.number, (None, {}))
         if any(trial.distributions.get(name) != distribution for name, distribution in self.ranges.items()):
             return
@@ -225,7 +225,7 @@ class _Search:
         self._finished.append((trial.number, genome, sign * values[0] if values else math.inf))
 
     def learn_all(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> None:
-        """Take in the trials of a study that goes on."""
+        """Learn the finished trials of a study that goes on."""
         for trial in trials:
             self.learn(trial, trial.values, direction)
         best = sorted(self._finished, key=lambda row: row[2])[:_MAX_KNOWN]

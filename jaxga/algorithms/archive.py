@@ -1,11 +1,11 @@
-"""What an algorithm remembers: a fixed number of rows, the best and the newest of all that was evaluated."""
+"""The archive of an algorithm: a fixed number of rows, the best and the newest of all evaluations."""
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-# Of a full archive so much is kept for being good, the rest for being new.
+# The share of a full archive that holds the best members; the rest holds the newest of the others.
 _BEST_SHARE = 0.75
 
 
@@ -36,9 +36,9 @@ def empty(archive_size: int, num_genes: int) -> Archive:
 
 
 def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Archive:
-    """The archive with members f32[P, D] added; of a full one the oldest of those that are not among its best go.
+    """The archive with members f32[P, D] added. A full one drops its oldest rows that are not among the best.
 
-    The best row is never lost.
+    The best row is never dropped.
     """
     size = archive.loss.shape[0]
     loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
@@ -51,7 +51,7 @@ def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Arch
 
 
 def same_rows(a: Array, b: Array) -> Array:
-    """bool[N, M]: which of the genomes f32[N, D] equals which of f32[M, D]; snapped genomes are equal bit by bit."""
+    """bool[N, M]: whether a genome of f32[N, D] equals one of f32[M, D], bit by bit as snapped genomes are."""
     same = jnp.ones((a.shape[0], b.shape[0]), bool)
     for i in range(a.shape[1]):
         same &= a[:, i, None] == b[None, :, i]

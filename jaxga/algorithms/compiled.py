@@ -1,4 +1,4 @@
-"""From three pure functions to an algorithm."""
+"""An algorithm made of three pure functions."""
 
 from collections.abc import Callable
 from typing import Any

@@ -24,7 +24,7 @@ def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: in
 
 
 def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int = 20) -> Array:
-    """Of ``num_tries`` Latin hypercubes the one whose nearest two points are farthest apart.
+    """The one of ``num_tries`` Latin hypercubes with the largest distance between its nearest two points.
 
     Source: M. D. McKay, R. J. Beckman, W. J. Conover, "A comparison of three methods for selecting values of
     input variables", 1979; M. E. Johnson, L. M. Moore, D. Ylvisaker, "Minimax and maximin distance designs", 1990.
@@ -39,10 +39,10 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
 
 
 def founders(key: Array, num: int, space: SearchSpace) -> Array:
-    """f32[num, D]: a maximin Latin hypercube, drawn in towards the middle where ordered genes are many and points few.
+    """f32[num, D]: a maximin Latin hypercube, contracted to the middle if ordered genes are many and points few.
 
-    Few points among many genes are all far from the best one, wherever that is, and less far nearer the middle: drawn
-    in by sqrt(log(num) / genes). Categories have no middle and keep their evenly filled slices.
+    With few points and many genes every point is far from the optimum; the expected distance is less near the middle.
+    The factor is sqrt(log(num) / genes), at most 1. Categories have no middle, so they are not contracted.
 
     Source: L. Meunier, C. Doerr, J. Rapin, O. Teytaud, "Variance reduction for better sampling in continuous
     domains", 2020.
@@ -101,16 +101,16 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
 
 @single_precision
 def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | None = None) -> Algorithm:
-    """A full grid, one population after another; after its last point it starts again.
+    """A full grid, P points a generation; after the last point it starts again.
 
-    A discrete gene has all its levels, at most ``num_levels`` of them, evenly chosen.
+    A discrete gene has all its levels, or ``num_levels`` evenly spaced ones if it has more.
 
     Args:
         space: the search space.
         population_size: P, at least 1.
-        num_levels: values of a continuous gene, at least 2; default: as many as make a grid of about 1,000 points.
+        num_levels: values of a continuous gene, at least 2; by default such that the grid has about 1,000 points.
 
-    Raises ``ValueError`` where the grid would have more than 2^30 points.
+    Raises ``ValueError`` if the grid would have more than 2^30 points.
     """
     check_search(space, population_size, 1)
     if num_levels is None:

@@ -122,9 +122,9 @@ def ga(
         children = (genomes, loss, state.generation * population_size + place)
         rows = jnp.where(state.generation == 0, population_size + place, survive(state.loss, loss))
         together = zip((state.genomes, state.loss, state.number), children, strict=True)
-        kept = [jnp.concatenate(pair)[rows] for pair in together]
         best = state.best.update(genomes, loss)
-        return GeneticState(state.generation + 1, *kept, best), best
+        genomes, loss, number = (jnp.concatenate(pair)[rows] for pair in together)
+        return GeneticState(state.generation + 1, genomes, loss, number, best), best
 
     return compiled(space, population_size, init, ask, tell)
 

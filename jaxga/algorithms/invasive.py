@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -186,17 +186,17 @@ def invasive_ga(
         model=_resolved(surrogate, space, archive_size) if has_model else None,
         breeder=breeder(space, num_mutations),
     )
-    return compiled(space, population_size, *(partial(function, plan) for function in (_init, _ask, _tell)))
+    return compiled(space, population_size, partial(_init, plan), partial(_ask, plan), partial(_tell, plan))
 
 
 def _resolved(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate:
     if isinstance(surrogate, Surrogate):
         return surrogate
-    factory = SURROGATES.get(surrogate) if isinstance(surrogate, str) else surrogate
+    factory: Any = SURROGATES.get(surrogate) if isinstance(surrogate, str) else surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    return factory(space, num_points=archive_size)
+    return cast(Surrogate, factory(space, num_points=archive_size))
 
 
 def _init(plan: _Plan, key: Array) -> InvasiveState:

@@ -1,4 +1,4 @@
-"""Begin where an earlier search ended."""
+"""Searches that begin with given settings, or with the results of an earlier search."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from jaxga.base import Algorithm, Best, Offspring, PyTree
 
 class WarmState(NamedTuple):
     """Attributes:
-    is_first: bool[], whether the first generation is still to be asked for.
+    is_first: bool[], whether the first generation has not been asked for yet.
     algorithm: the state of the algorithm that was given.
     """
 
@@ -20,13 +20,13 @@ class WarmState(NamedTuple):
 
 
 def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
-    """The algorithm, its first generation made of given genomes, and of its own where there are fewer than P.
+    """The algorithm with given genomes in its first generation; its own genomes fill the generation up to P members.
 
-    They are evaluated as any member is, and so reach the population and the archive by the algorithm's own ``tell``.
+    The given genomes are evaluated as any member is, so they reach the algorithm by its own ``tell``.
 
     Args:
         algorithm: any whose ``tell`` takes genomes that its ``ask`` did not give.
-        genomes: f32[N, D] in the unit cube, most promising first, N >= 1; those after the P-th are left out.
+        genomes: f32[N, D] in the unit cube, the most promising first, N >= 1; only the first P are used.
     """
     num_given = min(genomes.shape[0], algorithm.population_size)
     given = Offspring.without_parents(jnp.asarray(genomes, jnp.float32)[:num_given])
@@ -50,10 +50,10 @@ def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
 
 
 def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
-    """The algorithm with earlier evaluations in its memory: not repeated, and known to the surrogate from the start.
+    """The algorithm with earlier evaluations in its memory: not repeated, and known to the surrogate.
 
-    It is told of them P at a time before the first generation, which is then bred from them. They count for the best
-    setting so far; they have no member numbers, so nobody names them as parents.
+    The evaluations are told to the algorithm, P at a time, before the first generation, which is then bred from them.
+    They count for the best setting so far. They have no member numbers, so no member has them as parents.
 
     Args:
         algorithm: any whose ``tell`` takes genomes that its ``ask`` did not give.
@@ -63,7 +63,7 @@ def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
     size = algorithm.population_size
     num_given = genomes.shape[0]
     num_tells = -(-num_given // size)
-    # What fills the last tell up is known to have failed: it is a row that nothing learns from.
+    # Failed members fill the last tell up to P: no algorithm learns from them.
     place = jnp.arange(num_tells * size)
     given = jnp.asarray(genomes, jnp.float32)[place % num_given].reshape(num_tells, size, -1)
     losses = jnp.where(place < num_given, jnp.asarray(loss, jnp.float32)[place % num_given], jnp.inf)

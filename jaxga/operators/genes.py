@@ -1,4 +1,4 @@
-"""What the operators need to know of a gene beyond its coordinate."""
+"""Coordinates and levels of genes, as the operators need them."""
 
 from collections.abc import Callable
 

@@ -561,7 +561,8 @@ def library() -> dict[str, Callable[[], Any]]:
 
     def tell(losses: Any, num_genomes: int = 8) -> None:
         algorithm = jaxga.invasive_ga(space, population_size=8)
-        genomes, state = algorithm.ask(key, algorithm.init(key))
+        offspring, state = algorithm.ask(key, algorithm.init(key))
+        genomes = offspring.genomes
         algorithm.tell(key, state, genomes[:num_genomes], losses)
 
     def steps(key: Any, setting: dict[str, Any]) -> Any:
