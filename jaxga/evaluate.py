@@ -124,9 +124,13 @@ def train_members(
         return Evaluation(jnp.asarray(value, jnp.float32), *jax.tree.map(jnp.asarray, kept))
 
     def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
-        if chunk == genomes.shape[0]:
-            return jax.vmap(one, in_axes=(None, 0, 0))(task, keys, genomes)
-        return lax.map(lambda job: one(task, *job), (keys, genomes), batch_size=chunk)
+        num, train = genomes.shape[0], jax.vmap(one, in_axes=(None, 0, 0))
+        if chunk == num:
+            return train(task, keys, genomes)
+        # `lax.map(batch_size=)` does the same, but fails on arrays without an element, which a model may have.
+        chunks = jax.tree.map(lambda x: x.reshape(num // chunk, chunk, *x.shape[1:]), (keys, genomes))
+        trained = lax.map(lambda jobs: train(task, *jobs), chunks)
+        return jax.tree.map(lambda x: x.reshape(num, *x.shape[2:]), trained)
 
     if mesh is None:
         evaluation = on_one_device(task, keys[padding], genomes[padding])

@@ -214,6 +214,16 @@ def test_the_winners_model_is_kept(tmp_path, keep):
         saved.model_like({"bias": 0})
 
 
+def test_a_model_may_have_empty_arrays_and_train_in_chunks():
+    def empty(key, setting):
+        return setting["x"], {}, {"weight": jnp.zeros((0, 3)), "bias": setting["x"]}
+
+    chunked = {**SMALL, "num_fresh": 4, "chunk_size": 2, "num_generations": 1}
+    result = jaxga.minimize(empty, SPACE, **chunked, keep_model="all")
+    assert result.model["weight"].shape == (4, 0, 3)
+    assert result.model["bias"].shape == (4,)
+
+
 def test_an_unknown_word_for_the_model():
     with pytest.raises(ValueError, match="keep_model must be one of best, all, none, got 'last'"):
         search(keep_model="last")
