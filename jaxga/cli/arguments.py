@@ -47,13 +47,20 @@ def parse(options: type[T], given: Sequence[str]) -> Parsed[T] | None:
     app.command(help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs))(options)
     command = typer.main.get_command(app)
     try:
-        with command.make_context(Path(sys.argv[0]).name, list(given)) as context:  # it empties its list
+        with command.make_context(_program(), list(given)) as context:  # it empties its list
             named = {n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"}
             return Parsed(command.invoke(context), frozenset(named))
     except Exit:
         return None
     except TyperException as error:
         raise ValueError(error.format_message() + _got(error, given)) from None
+
+
+def _program() -> str:
+    """The command as its help shows it: ``run.py``, or ``jaxga run``."""
+    name = Path(sys.argv[0]).name
+    words = [name] if name.endswith(".py") and name != "__main__.py" else ["jaxga", *sys.argv[1:2]]
+    return " ".join(words)
 
 
 def _got(error: TyperException, given: Sequence[str]) -> str:

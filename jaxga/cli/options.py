@@ -95,7 +95,7 @@ class Options:
     ] = None
     parents: Annotated[
         int | None,
-        Option(min=1, rich_help_panel=_SEARCH, show_default=_OWN, help="Best members that breed; at most --pop."),
+        Option(min=1, rich_help_panel=_SEARCH, show_default=_OWN, help="Best members that breed."),
         Use(algorithm="num_parents"),
     ] = None
     mutations: Annotated[
@@ -155,8 +155,8 @@ class Options:
         Option(
             rich_help_panel=_SEARCH,
             show_default=False,
-            metavar="FILE",
-            help="Begin with the settings of a history (.csv, .parquet), a .json list or an Optuna URL.",
+            metavar="SOURCE",
+            help="Begin with the settings of a run's folder or history, a .json list or an Optuna URL.",
         ),
     ] = None
 
