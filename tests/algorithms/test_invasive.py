@@ -139,7 +139,7 @@ def test_large_populations_by_default(size):
     algorithm = invasive_ga(SPACE, population_size=size, surrogate="quadratic_ridge")
     state, told = generations(algorithm, bowl, 3)
     assert state.archive.loss.shape == (min(2 * size, 1024),)
-    offspring, loss, best = told[-1]
+    offspring, _, best = told[-1]
     assert len(np.unique(offspring.genomes, axis=0)) == size
     invaders = np.asarray(offspring.species) == Species.INVADER
     assert invaders.sum() == size // 2 - 1
