@@ -2,6 +2,7 @@
 
 import math
 import threading
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -198,12 +199,13 @@ def test_a_study_that_goes_on_is_learned_from(tmp_path):
 
 
 def test_a_setting_that_was_enqueued_is_learned_as_it_is():
-    study = make()
+    study = make(algorithm=partial(invasive_ga, num_invaders=0))  # its archive keeps every trial
     study.enqueue_trial({"x": 1.0, "lr": 1e-2, "q": 0.5, "n": 3, "m": 8, "c": "a"})
     study.optimize(lambda trial: value_of(suggest(trial)), n_trials=P + 1)
-    best = study.sampler._search._state.best
-    assert float(best.loss) == pytest.approx(0.0, abs=1e-9)
-    np.testing.assert_allclose(best.genome[0], 2 / 3, atol=1e-6)
+    archive = study.sampler._search._state.archive
+    row = int(jnp.argmin(archive.loss))
+    assert float(archive.loss[row]) == pytest.approx(0.0, abs=1e-9)
+    np.testing.assert_allclose(archive.genomes[row][0], 2 / 3, atol=1e-6)
     study.enqueue_trial({"x": -1.0})  # the rest is the sampler's
     study.optimize(lambda trial: value_of(suggest(trial)), n_trials=P)
     study.ask(RANGES)
