@@ -383,13 +383,13 @@ class Options:
     def num_generations(self) -> int:
         """How many there will be at most; of options :meth:`with_defaults`."""
         pop, replicates, generations = self.sizes
-        with _named_as_options():
+        with named_as_options():
             return self.stop.num_generations(generations, pop * replicates)
 
     @property
     def stop(self) -> Stop:
         """The rules that end the run early."""
-        with _named_as_options():
+        with named_as_options():
             return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
 
     @property
@@ -439,7 +439,7 @@ def flag(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _named_as_options() -> Iterator[None]:
+def named_as_options() -> Iterator[None]:
     """Write ``--max-seconds`` where a library error begins with ``max_seconds``."""
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from jaxga.cli.options import USES, Options, flag
+from jaxga.cli.options import USES, Options, flag, named_as_options
 from jaxga.runs.config import LENGTH, check_config, check_length, read_config
 
 
@@ -39,7 +39,8 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
     ]
     if differing:
         raise ValueError(f"cannot resume {path}: that run has {', '.join(differing)}; start a new one with --out")
-    check_length(path, given.generations)
+    with named_as_options():
+        check_length(path, given.generations)
     kept = {name: getattr(stored, name) for name in USES if not USES[name].outside and name not in named}
     kept |= {"data_dir": given.data_dir or stored.data_dir, "out": path}
     return dataclasses.replace(given, **kept)
