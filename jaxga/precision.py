@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _NARROW = {"float64": jnp.float32, "int64": jnp.int32, "uint64": jnp.uint32, "complex128": jnp.complex64}
 
@@ -36,7 +37,10 @@ def single_precision(function: Callable[P, R]) -> Callable[P, R]:
 
 def _narrowed(leaf: Any) -> Any:
     dtype = _NARROW.get(str(getattr(leaf, "dtype", "")))
-    return leaf if dtype is None else jnp.asarray(leaf, dtype)
+    if dtype is None:
+        return leaf
+    # An array of numpy is static, and stays one inside a trace.
+    return leaf.astype(dtype) if isinstance(leaf, np.ndarray | np.generic) else jnp.asarray(leaf, dtype)
 
 
 def _functions_of(result: Any) -> Any:

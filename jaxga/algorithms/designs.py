@@ -49,7 +49,8 @@ def founders(key: Array, num: int, space: SearchSpace) -> Array:
     """
     num_ordered = max(1, int(np.sum(~space.is_categorical)))
     reach = jnp.where(jnp.asarray(space.is_categorical), 1.0, min(1.0, math.sqrt(math.log(num) / num_ordered)))
-    return space.snap(0.5 * (1.0 - reach) + reach * maximin_latin_hypercube(key, num, space.size))
+    points = maximin_latin_hypercube(key, num, space.size)
+    return space.snap(0.5 * (1.0 - reach)[None] + reach[None] * points)
 
 
 @single_precision
@@ -91,10 +92,10 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
         # Point 0 is a corner of the cube and is left out.
         place = (1 + state.generation * population_size + jnp.arange(population_size)).astype(jnp.uint32)
         gray = place ^ (place >> 1)
-        bits = ((gray[:, None] >> jnp.arange(_SOBOL_BITS, dtype=jnp.uint32)) & 1).astype(bool)
+        bits = ((gray[:, None] >> jnp.arange(_SOBOL_BITS, dtype=jnp.uint32)[None]) & 1).astype(bool)
         chosen = jnp.where(bits[:, :, None], directions[None], jnp.uint32(0))
         integer = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_xor, (1,))
-        return jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift, 1.0)
+        return jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift[None], 1.0)
 
     return sampling(space, population_size, draw)
 
@@ -125,11 +126,11 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
     def draw(key: Array, state: SamplingState) -> Array:
         del key
         place = (state.generation * population_size + jnp.arange(population_size)) % total
-        level = (place[:, None] // strides) % jnp.array(counts)
+        level = (place[:, None] // strides[None]) % jnp.array(counts)[None]
         # A continuous gene reaches both ends; a discrete one the middles of evenly chosen levels.
-        ends = level / (jnp.array(counts) - 1.0)
-        middles = (level + 0.5) / jnp.array(counts)
-        return jnp.where(jnp.asarray(space.is_discrete), middles, ends)
+        ends = level / (jnp.array(counts)[None] - 1.0)
+        middles = (level + 0.5) / jnp.array(counts)[None]
+        return jnp.where(jnp.asarray(space.is_discrete)[None], middles, ends)
 
     return sampling(space, population_size, draw)
 

@@ -320,7 +320,7 @@ def _tell(
         params = plan.model.fit(key, state.params, archive.genomes, target, archive.valid)
         mean, _ = plan.model.predict(params, archive.genomes)
 
-    same = same_rows(archive.genomes, archive.genomes) & archive.valid
+    same = same_rows(archive.genomes, archive.genomes) & archive.valid[None]
     count = jnp.maximum(same.sum(1), 1)
     observed = (same @ target) / count
     value = observed if plan.model is None else mean + count / (count + _SHRINKAGE) * (observed - mean)

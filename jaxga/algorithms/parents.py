@@ -65,7 +65,7 @@ def best_parents(archive: Archive, worth: Array, num_parents: int) -> Parents:
         return weights / jnp.maximum(weights.sum(), 1e-30)
 
     weights = rank_weights(rows.shape[0])
-    spread = jnp.sqrt(weights @ jnp.square(near - weights @ near))
+    spread = jnp.sqrt(weights @ jnp.square(near - (weights @ near)[None]))
     # A single parent has no spread: a tenth of the cube. Parents that are all equal still have to move.
     spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
     return Parents(near[:num_parents], archive.number[rows[:num_parents]], rank_weights(num_parents), spread)
@@ -124,5 +124,5 @@ def breed(breeder: Breeder, draws: Array, parents: Parents, is_fresh: np.ndarray
     fresh = jnp.asarray(is_fresh) | (parents.weights.sum() == 0)
     num_used = jnp.where(fresh, 0, num_used)
     numbers = parents.number[jnp.stack([first, second], axis=1)]
-    numbers = jnp.where(jnp.arange(2) < num_used[:, None], numbers, -1)
+    numbers = jnp.where(jnp.arange(2)[None] < num_used[:, None], numbers, -1)
     return jnp.where(fresh[:, None], space.snap(own[:, : space.size]), children), numbers

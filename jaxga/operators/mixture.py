@@ -69,7 +69,7 @@ def choice(draws: Array, shares: Sequence[float]) -> Array:
     [0, 1, 1]
     """
     thresholds = jnp.asarray(np.cumsum(shares)[:-1], jnp.float32)
-    return jnp.sum(draws[..., None] >= thresholds, axis=-1, dtype=jnp.int32)
+    return jnp.sum(draws[..., None] >= thresholds.reshape((1,) * draws.ndim + (-1,)), axis=-1, dtype=jnp.int32)
 
 
 @single_precision
