@@ -1,7 +1,7 @@
 """jaxga: a JAX-vectorised evolution engine for hyperparameter search.
 
-Shapes are written as ``f32[P, D]``, a float32 array of two axes. P members of a population, D genes, A rows of an archive,
-N points or seeds, K parents, R replicates, T points of a curve.
+Shapes are written as ``f32[P, D]``, a float32 array of two axes. The letters count: P members of a population, D genes,
+A rows of an archive, N points or seeds, K parents, R replicates, T points of a curve.
 """
 
 from jaxga import runtime
