@@ -141,7 +141,9 @@ def test_a_mistake_of_ours_shows_where_it_is(tmp_path, monkeypatch):
         main([*SMALL, "--generations", "2", "--out", str(tmp_path / "run")])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_is_the_same(tmp_path):
+    """A short form of ``tests/soak/kill.py``; test_run.py and test_wheel.py kill a run once in every suite."""
     sys.path.insert(0, str(ROOT / "tests" / "soak"))
     from kill import soak
 
