@@ -214,6 +214,14 @@ def test_the_winners_model_is_kept(tmp_path, keep):
         saved.model_like({"bias": 0})
 
 
+def test_a_run_without_fresh_seeds_is_recorded_and_loaded(tmp_path):
+    result = search(num_fresh=0, num_generations=1, out=tmp_path / "run", report=True)
+    saved = jaxga.load(tmp_path / "run")
+    assert result.fresh_values.shape == saved.fresh_values.shape == (0,)
+    assert saved.best == result.best
+    assert (tmp_path / "run" / "report.html").exists()
+
+
 def test_a_model_may_have_empty_arrays_and_train_in_chunks():
     def empty(key, setting):
         return setting["x"], {}, {"weight": jnp.zeros((0, 3)), "bias": setting["x"]}

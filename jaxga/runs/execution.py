@@ -50,7 +50,8 @@ class Execution:
     ) -> None:
         began = time.perf_counter()
         task, is_first = search.task, jax.process_index() == 0
-        is_resumed = resume and path is not None and has_run(path)
+        # Process 0 decides for all: it may write the configuration before another process looks for it.
+        is_resumed = bool(runtime.agree(resume and path is not None and has_run(path)))
         if path is not None and is_first:
             stack.enter_context(RunFolder(path, is_new=not is_resumed))
         if path is not None and is_resumed:
@@ -69,7 +70,7 @@ class Execution:
             start = restart(path, start.state)
             runtime.agree(True)  # no process writes before all have read
         self.history = History(task.space, task.objective, search.num_replicates)
-        self._search, self._start, self._path, self._began = search, start, path, began
+        self._search, self._start, self._path = search, start, path
         self._stop = StopState(
             rules,
             task.objective,

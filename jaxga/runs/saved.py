@@ -60,8 +60,8 @@ class SavedRun:
 
     @property
     def fresh_values(self) -> np.ndarray:
-        """f32[N]: the winner's values under N seeds that the search did not use."""
-        return np.array(self.result["fresh"][self.objective.name], np.float32)
+        """f32[N]: the winner's values under N seeds that the search did not use; N is 0 where there were none."""
+        return np.array(self.result["fresh"].get(self.objective.name, []), np.float32)
 
     @cached_property
     def model(self) -> dict[str, Any]:
