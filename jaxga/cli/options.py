@@ -17,6 +17,7 @@ from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
+from jaxga.evaluate import Seeds
 from jaxga.loop import MAX_SEED
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.config import LENGTH
@@ -167,6 +168,13 @@ class Options:
         ),
         Use(most=MAX_POPULATION),
     ] = None
+    seeds: Annotated[
+        Seeds,
+        Option(
+            rich_help_panel=_TRAINING,
+            help="Each member's own, or the same for all members of a generation or of the whole run.",
+        ),
+    ] = "own"
     fresh: Annotated[
         int | None,
         Option(
