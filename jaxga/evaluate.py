@@ -76,8 +76,8 @@ def evaluate(
         value, metrics, _ = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
     else:
         is_whole = chunk_size is None or chunk_size >= population_size * num_replicates
-        each_seed = jax.vmap if is_whole else partial(partial, lax.map)
-        evaluation = each_seed(lambda key: train(key, genomes))(keys)
+        train_all = partial(train, genomes=genomes)
+        evaluation = jax.vmap(train_all)(keys) if is_whole else lax.map(train_all, keys)
         value, metrics, _ = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), evaluation)
     loss = task.objective.sign * value.mean(axis=1)
     failed = ~jnp.isfinite(loss)

@@ -209,6 +209,15 @@ class Options:
         ),
         Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
     ] = None
+    precision: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_TRAINING,
+            show_default="float32",
+            help="mnist: float32 or bfloat16 matrix products (with float32 sums).",
+        ),
+        Use(task="precision"),
+    ] = None
     env: Annotated[
         str | None,
         Option(rich_help_panel=_TRAINING, show_default="CartPole-v1", help="ppo: gymnax environment."),
