@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxga import evolution
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
-from jaxga.evaluate import train_members
+from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
@@ -50,6 +50,7 @@ def run(
     key: Array | int = 0,
     num_generations: int,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     chunk_size: int | None = None,
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
@@ -62,7 +63,13 @@ def run(
         algorithm: what proposes settings.
         key: the root key of the run, or its seed.
         num_generations: the total number; with ``state``, those already done are counted in.
-        num_replicates: trainings per member, each under a seed of its own.
+        num_replicates: R, trainings per member, each under another seed.
+        seeds: who trains under the same R seeds (initial weights, minibatches, environments; for a task that draws
+            them from its key alone). ``"own"``: nobody. ``"generation"``: all members of a generation, so that their
+            differences come from their settings alone; the next generation has other seeds. ``"run"``: all members
+            of all generations; the objective is then a deterministic function of the setting. An algorithm that
+            estimates noise finds none, and the search may prefer settings that suit these R seeds alone; the value
+            of the winner under fresh seeds (:func:`evaluate_fresh`) shows it.
         chunk_size: trainings side by side on a device, None for all.
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations in one run of the compiled program; it changes no bit of any of them.
@@ -93,7 +100,7 @@ def run(
         num_generations,
         state,
         generations_per_dispatch,
-        evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh),
+        evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh),
         mesh,
     )
 

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
+from jaxga.evaluate import SEEDS, Seeds
 from jaxga.loop import as_key
 from jaxga.registry import ALGORITHMS
 from jaxga.result import Result
@@ -26,6 +27,7 @@ from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
 from jaxga.space import Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
+from jaxga.text import check_choice
 
 AlgorithmLike = str | Algorithm | Callable[..., Algorithm]
 _POPULATION_SIZE = 64
@@ -39,6 +41,7 @@ def optimize(
     key: Array | int = 0,
     algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     num_fresh: int = 8,
     chunk_size: int | None = None,
     mesh: Mesh | None = None,
@@ -61,6 +64,8 @@ def optimize(
         key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
         algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
         num_replicates: seeds per member; its value is their mean.
+        seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
+            :func:`jaxga.run`.
         num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
         chunk_size: members trained side by side on a device, None for all.
         mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
@@ -88,6 +93,7 @@ def optimize(
     check_count("num_fresh", num_fresh, 0)
     check_count("num_generations", num_generations, 1)
     check_count("num_replicates", num_replicates, 1)
+    check_choice("seeds", seeds, SEEDS)
     check_keep(keep_model)
     rules = Stop() if stop is None else stop
     if not isinstance(rules, Stop):
@@ -101,6 +107,7 @@ def optimize(
         key=as_key(key),
         num_generations=rules.num_generations(num_generations, method.population_size * num_replicates),
         num_replicates=num_replicates,
+        seeds=seeds,
         num_fresh=num_fresh,
         chunk_size=chunk_size,
         mesh=mesh,
@@ -112,6 +119,7 @@ def optimize(
         "pop": method.population_size,
         "generations": num_generations,
         "replicates": num_replicates,
+        "seeds": seeds,
         "fresh": num_fresh,
         "seed": int(key) if isinstance(key, int | np.integer) else jax.random.key_data(search.key).tolist(),
         "chunk": chunk_size,
@@ -132,6 +140,7 @@ class _Options(TypedDict, total=False):
     key: Array | int
     algorithm: AlgorithmLike
     num_replicates: int
+    seeds: Seeds
     num_fresh: int
     chunk_size: int | None
     mesh: Mesh | None

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jaxga import evolution, runtime
 from jaxga.base import Algorithm, Evaluation, Task
+from jaxga.evaluate import Seeds
 from jaxga.evolution import State
 from jaxga.loop import Generation, evaluate_fresh, run
 from jaxga.runs.checkpoint import digest
@@ -31,6 +32,7 @@ class Search(NamedTuple):
     key: Array
     num_generations: int
     num_replicates: int = 1
+    seeds: Seeds = "own"
     num_fresh: int = 8
     chunk_size: int | None = None
     mesh: Mesh | None = None
@@ -48,6 +50,7 @@ class Search(NamedTuple):
             key=self.key,
             num_generations=self.num_generations,
             num_replicates=self.num_replicates,
+            seeds=self.seeds,
             chunk_size=self.chunk_size,
             mesh=self.mesh,
             generations_per_dispatch=self.generations_per_dispatch,
