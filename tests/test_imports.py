@@ -12,7 +12,7 @@ PACKAGE = ROOT / "jaxga"
 # part imports those of earlier rows and of its own.
 ORDER = [
     {"space", "distribution", "precision", "text", "runtime"},
-    {"base", "checks"},
+    {"base", "checks", "programs"},
     {"operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
