@@ -1,7 +1,7 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -74,13 +74,8 @@ def run(
         AllMembersFailed: once every member of the first generations has failed.
         MemoryError: the trainings side by side do not fit the device.
     """
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
-    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
-    check_size("num_replicates", num_replicates, 1)
+    check_sizes(algorithm, num_generations, num_replicates, chunk_size)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
-    if chunk_size is not None:
-        check_count("chunk_size", chunk_size, 1)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
@@ -98,6 +93,16 @@ def run(
         chunk_size,
         mesh,
     )
+
+
+def check_sizes(algorithm: Any, num_generations: Any, num_replicates: Any, chunk_size: Any) -> None:
+    """Raise ``ValueError`` unless ``algorithm`` is one and the numbers are in their ranges; see :func:`run`."""
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
+    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
+    check_size("num_replicates", num_replicates, 1)
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size, 1)
 
 
 def _check_state(state: Any, like: State) -> None:
@@ -135,11 +140,11 @@ def _generations(
         arguments = (root_key, state, task, end)
         if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-            with _memory_named():
+            with memory_named():
                 jitted = generations_program(task, algorithm, num_replicates, chunk_size, mesh, length)
                 program = jitted.lower(*arguments).compile()
             compile_seconds = time.perf_counter() - began
-        with _memory_named():
+        with memory_named():
             return *program(*arguments), length
 
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
@@ -151,7 +156,7 @@ def _generations(
         done += length
         if not is_blocking:
             pending = dispatch(current)
-        with _memory_named():
+        with memory_named():
             records: Record = jax.device_get(stacked)
         if first == done_before == 0 and not np.isfinite(records.loss[0]).any():
             raise AllMembersFailed(
@@ -180,7 +185,7 @@ def generations_program(
 
 
 @contextmanager
-def _memory_named() -> Iterator[None]:
+def memory_named() -> Iterator[None]:
     """Turn a device's "out of memory" into a ``MemoryError`` that names the remedy."""
     try:
         yield
@@ -212,6 +217,23 @@ def as_key(key: Any) -> Array:
     raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
+def as_keys(keys: Any) -> Array:
+    """S >= 1 seeds or keys, each as in :func:`as_key`, as typed keys key[S]; ``ValueError`` for anything else."""
+    is_array = isinstance(keys, Array | np.ndarray)
+    fits = isinstance(keys, Sequence) and not isinstance(keys, str)
+    if is_array:
+        fits = keys.ndim == (2 if keys.dtype == np.uint32 else 1)  # raw keys are u32[S, 2]
+    if not fits or not len(keys):
+        given = f"an array of type {keys.dtype} and shape {list(keys.shape)}" if is_array else repr(keys)
+        raise ValueError(f"keys must be 1 or more seeds or threefry2x32 keys, in a list or an array [S], got {given}")
+    if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
+        as_key(keys[0])  # of threefry
+        return keys
+    each = [as_key(key) for key in (np.asarray(keys) if is_array else keys)]
+    data = np.stack([np.asarray(jax.random.key_data(key)) for key in each])
+    return jax.random.wrap_key_data(jnp.asarray(data), impl="threefry2x32")
+
+
 def evaluate_fresh(
     task: Task,
     genome: np.ndarray,
@@ -231,7 +253,7 @@ def evaluate_fresh(
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    with _memory_named():
+    with memory_named():
         return jax.device_get(fresh_program(task, num_seeds, chunk_size, mesh)(*arguments))
 
 

@@ -27,6 +27,7 @@ ORDER = [
     {"result"},
     {"runs.execution"},
     {"optimize"},
+    {"many"},
     {"cli"},
     {"__init__", "__main__"},
 ]
