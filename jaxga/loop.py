@@ -1,7 +1,7 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
+from jaxga.programs import kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
 
@@ -80,13 +81,8 @@ def run(
         AllMembersFailed: once every member of the first generations has failed.
         MemoryError: the trainings side by side do not fit the device.
     """
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
-    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
-    check_size("num_replicates", num_replicates, 1)
+    check_sizes(algorithm, num_generations, num_replicates, chunk_size)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
-    if chunk_size is not None:
-        check_count("chunk_size", chunk_size, 1)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
@@ -100,9 +96,21 @@ def run(
         num_generations,
         state,
         generations_per_dispatch,
-        evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh),
+        num_replicates,
+        seeds,
+        chunk_size,
         mesh,
     )
+
+
+def check_sizes(algorithm: Any, num_generations: Any, num_replicates: Any, chunk_size: Any) -> None:
+    """Raise ``ValueError`` unless ``algorithm`` is one and the numbers are in their ranges; see :func:`run`."""
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
+    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
+    check_size("num_replicates", num_replicates, 1)
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size, 1)
 
 
 def _check_state(state: Any, like: State) -> None:
@@ -118,18 +126,18 @@ def _generations(
     num_generations: int,
     state: State | None,
     generations_per_dispatch: int,
-    step: evolution.Step,
+    num_replicates: int,
+    seeds: Seeds,
+    chunk_size: int | None,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
     last = time.perf_counter()
     current = evolution.init(algorithm, root_key) if state is None else state
-    done = int(current.generation)
+    first = done = int(current.generation)
     end = jnp.int32(num_generations)
-    jit: Callable[..., Any] = partial(jax.jit, compiler_options=compiler_options())
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
         root_key, current, task, end = replicate((root_key, current, task, end), mesh)
-        jit = partial(jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
     program: Any = None
     compile_seconds = 0.0
 
@@ -139,41 +147,61 @@ def _generations(
         if length <= 0:
             return None
         arguments = (root_key, state, task, end)
-        if program is None:
+        if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-            with _memory_named():  # the first dispatch is the longest
-                program = jit(evolution.advance(step, length)).lower(*arguments).compile()
+            with memory_named():
+                jitted = generations_program(task, algorithm, num_replicates, seeds, chunk_size, mesh, length)
+                program = jitted.lower(*arguments).compile()
             compile_seconds = time.perf_counter() - began
-        with _memory_named():
+        with memory_named():
             return *program(*arguments), length
 
-    any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
     is_blocking = mesh is not None and jax.default_backend() == "cpu"
     pending = dispatch(current)
     while pending is not None:
         current, stacked, length = pending
+        pending, done_before = None, done
         done += length
-        pending = None if is_blocking else dispatch(current)
-        with _memory_named():
-            records = jax.device_get(stacked)
-        for i in range(length):
-            record: Record = jax.tree.map(lambda x, i=i: x[i], records)
-            any_finite |= bool(np.isfinite(record.loss).any())
-            if not any_finite:
-                raise AllMembersFailed(
-                    f"every one of the {record.loss.size} members of generation {int(record.generation) + 1} failed: "
-                    f"no value of the objective {task.objective.name!r} is finite"
-                )
+        if not is_blocking:
+            pending = dispatch(current)
+        with memory_named():
+            records: Record = jax.device_get(stacked)
+        if first == done_before == 0 and not np.isfinite(records.loss[0]).any():
+            raise AllMembersFailed(
+                f"every one of the {records.loss[0].size} members of generation 1 failed: "
+                f"no value of the objective {task.objective.name!r} is finite"
+            )
+        fields, structure = jax.tree.flatten(records)
+        # The rows beyond those of this dispatch are empty.
+        for i, row in zip(range(length), zip(*fields, strict=True), strict=False):
             now = time.perf_counter()
+            record = structure.unflatten(row)
             yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
             last, compile_seconds = now, 0.0
         if is_blocking:
             pending = dispatch(current)
 
 
+@kept_program
+def generations_program(
+    algorithm: Algorithm,
+    num_replicates: int,
+    seeds: Seeds,
+    chunk_size: int | None,
+    mesh: Mesh | None,
+    max_generations: int,
+) -> Any:
+    """The jitted :func:`jaxga.evolution.advance`."""
+    step = evolution.make_step(
+        algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh
+    )
+    sharding: dict[str, Any] = {} if mesh is None else {"out_shardings": NamedSharding(mesh, PartitionSpec())}
+    return jax.jit(evolution.advance(step, max_generations), compiler_options=compiler_options(), **sharding)
+
+
 @contextmanager
-def _memory_named() -> Iterator[None]:
+def memory_named() -> Iterator[None]:
     """Turn a device's "out of memory" into a ``MemoryError`` that names the remedy."""
     try:
         yield
@@ -205,6 +233,23 @@ def as_key(key: Any) -> Array:
     raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
+def as_keys(keys: Any) -> Array:
+    """S >= 1 seeds or keys, each as in :func:`as_key`, as typed keys key[S]; ``ValueError`` for anything else."""
+    is_array = isinstance(keys, Array | np.ndarray)
+    fits = isinstance(keys, Sequence) and not isinstance(keys, str)
+    if is_array:
+        fits = keys.ndim == (2 if keys.dtype == np.uint32 else 1)  # raw keys are u32[S, 2]
+    if not fits or not len(keys):
+        given = f"an array of type {keys.dtype} and shape {list(keys.shape)}" if is_array else repr(keys)
+        raise ValueError(f"keys must be 1 or more seeds or threefry2x32 keys, in a list or an array [S], got {given}")
+    if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
+        as_key(keys[0])  # of threefry
+        return keys
+    each = [as_key(key) for key in (np.asarray(keys) if is_array else keys)]
+    data = np.stack([np.asarray(jax.random.key_data(key)) for key in each])
+    return jax.random.wrap_key_data(jnp.asarray(data), impl="threefry2x32")
+
+
 def evaluate_fresh(
     task: Task,
     genome: np.ndarray,
@@ -221,15 +266,25 @@ def evaluate_fresh(
     Returns:
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
-    method = getattr(type(task), "test", type(task).evaluate)
-
-    def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
-        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
-        genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
-
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    with _memory_named():
-        return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
+    with memory_named():
+        return jax.device_get(fresh_program(task, num_seeds, chunk_size, mesh)(*arguments))
+
+
+@kept_program
+def fresh_program(num_seeds: int, chunk_size: int | None, mesh: Mesh | None) -> Any:
+    """``(task, key, genome f32[D]) -> Evaluation`` under ``num_seeds`` seeds."""
+    evaluate = partial(evaluate_seeds, num_seeds=num_seeds, chunk_size=chunk_size, mesh=mesh)
+    return jax.jit(evaluate, compiler_options=compiler_options())
+
+
+def evaluate_seeds(
+    task: Task, key: Array, genome: Array, *, num_seeds: int, chunk_size: int | None, mesh: Mesh | None
+) -> Evaluation:
+    """One genome f32[D] under the seeds ``fold_in(key, 0)``, ``fold_in(key, 1)``, ...; pure JAX."""
+    method = getattr(type(task), "test", type(task).evaluate)
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
+    genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
+    return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)

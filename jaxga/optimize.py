@@ -18,6 +18,7 @@ from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
 from jaxga.evaluate import SEEDS, Seeds
 from jaxga.loop import as_key
+from jaxga.programs import NUM_KEPT
 from jaxga.registry import ALGORITHMS
 from jaxga.result import Result
 from jaxga.runs.callbacks import Callback, Callbacks
@@ -100,7 +101,7 @@ def optimize(
         raise ValueError(f"stop must be a jaxga.Stop, got {stop!r}")
     if resume and out is None:
         raise ValueError("resume needs out, the folder of the run to go on with")
-    method = _make_algorithm(algorithm, task.space, population_size)
+    method = make_algorithm(algorithm, task.space, population_size)
     search = Search(
         task=task,
         algorithm=method,
@@ -194,8 +195,11 @@ def maximize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **o
     return optimize(function_task(fitness, space, Objective("value", "max")), **options)
 
 
-def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
-    """The algorithm given, or the one that a name or a factory makes."""
+def make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
+    """The algorithm given, or the one that a name or a factory makes.
+
+    Equal options of a registered factory give the same Algorithm, so that its compiled programs are found again.
+    """
     if isinstance(algorithm, Algorithm):
         if population_size not in (None, algorithm.population_size):
             raise ValueError(
@@ -206,10 +210,24 @@ def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_siz
     factory: Any = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else algorithm
     if not callable(factory):
         raise ValueError(f"algorithm must be one of {list(ALGORITHMS)}, an Algorithm or its factory, got {algorithm!r}")
-    made = factory(space, population_size=_POPULATION_SIZE if population_size is None else population_size)
+    size = _POPULATION_SIZE if population_size is None else population_size
+    name, options = factory, {}
+    if isinstance(factory, functools.partial) and not factory.args:
+        name, options = factory.func, factory.keywords
+    if name in ALGORITHMS.values():
+        try:
+            return _registered(name, space, **{"population_size": size, **options})
+        except TypeError:  # an option that cannot be hashed, or one that the factory does not have: it says so below
+            pass
+    made = factory(space, population_size=size)
     if not isinstance(made, Algorithm):
         raise ValueError(f"algorithm: a factory must return an Algorithm, got {made!r}")
     return made
+
+
+@functools.lru_cache(NUM_KEPT, typed=True)
+def _registered(factory: Callable[..., Algorithm], space: SearchSpace, **options: Any) -> Algorithm:
+    return factory(space, **options)
 
 
 def _algorithm_name(algorithm: AlgorithmLike) -> str:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "jaxga"
 # part imports those of earlier rows and of its own.
 ORDER = [
     {"space", "distribution", "precision", "text", "runtime"},
-    {"base", "checks"},
+    {"base", "checks", "programs"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
@@ -27,6 +27,7 @@ ORDER = [
     {"result"},
     {"runs.execution"},
     {"optimize"},
+    {"many"},
     {"cli"},
     {"__init__", "__main__"},
 ]
