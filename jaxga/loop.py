@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxga import evolution
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
+from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
 from jaxga.runtime import compiler_options, replicate
@@ -35,12 +35,29 @@ class Generation(NamedTuple):
         state: the run's state after it, None inside a dispatch of several generations.
         seconds: wall-clock time from the previous generation to this one.
         compile_seconds: of these, what compiling took; not 0 in the first generation only.
+        chunk_size: trainings side by side on a device at most, None for all.
     """
 
     record: Record
     state: State | None
     seconds: float
     compile_seconds: float
+    chunk_size: int | None
+
+
+class Generations(Iterator[Generation]):
+    """The generations of a run; ``chunk_size`` is of the next one."""
+
+    def __init__(self, generations: Iterator[Generation], chunks: Chunks) -> None:
+        self._generations, self._chunks = generations, chunks
+
+    def __next__(self) -> Generation:
+        return next(self._generations)
+
+    @property
+    def chunk_size(self) -> int | None:
+        """Trainings side by side on a device at most: planned, and halved where the memory did not suffice."""
+        return self._chunks.size
 
 
 def run(
@@ -50,11 +67,11 @@ def run(
     key: Array | int = 0,
     num_generations: int,
     num_replicates: int = 1,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     state: State | None = None,
-) -> Iterator[Generation]:
+) -> Generations:
     """Evolve, yielding each generation; the next one is dispatched before the last is yielded.
 
     Args:
@@ -63,7 +80,8 @@ def run(
         key: the root key of the run, or its seed.
         num_generations: the total number; with ``state``, those already done are counted in.
         num_replicates: trainings per member, each under a seed of its own.
-        chunk_size: trainings side by side on a device, None for all.
+        chunk_size: trainings side by side on a device at most, None for all; ``"auto"`` as in
+            :func:`jaxga.chunks.plan_chunk`. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations in one run of the compiled program; it changes no bit of any of them.
         state: where to go on from, as a :class:`Generation` holds it; None to start anew.
@@ -71,31 +89,26 @@ def run(
     Raises:
         ValueError: before anything is compiled, where an argument is out of its range.
         AllMembersFailed: once every member of the first generations has failed.
-        MemoryError: the trainings side by side do not fit the device.
+        MemoryError: one training, or the chunk that was asked for, does not fit the device.
     """
     if not isinstance(algorithm, Algorithm):
         raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
     check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
     check_size("num_replicates", num_replicates, 1)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
-    if chunk_size is not None:
-        check_count("chunk_size", chunk_size, 1)
+    check_chunk_size(chunk_size)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
     if state is not None:
         _check_state(state, jax.eval_shape(partial(evolution.init, algorithm), root_key))
     check_task(task)
-    return _generations(
-        task,
-        algorithm,
-        root_key,
-        num_generations,
-        state,
-        generations_per_dispatch,
-        evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh),
-        mesh,
+    chunks = Chunks(plan_chunk(chunk_size, task), algorithm.population_size * num_replicates, mesh)
+    make_step = partial(evolution.make_step, algorithm, num_replicates=num_replicates, mesh=mesh)
+    generations = _generations(
+        task, algorithm, root_key, num_generations, state, generations_per_dispatch, make_step, chunks, mesh
     )
+    return Generations(generations, chunks)
 
 
 def _check_state(state: Any, like: State) -> None:
@@ -111,7 +124,8 @@ def _generations(
     num_generations: int,
     state: State | None,
     generations_per_dispatch: int,
-    step: evolution.Step,
+    make_step: Callable[..., evolution.Step],
+    chunks: Chunks,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
     last = time.perf_counter()
@@ -126,30 +140,35 @@ def _generations(
     program: Any = None
     compile_seconds = 0.0
 
-    def dispatch(state: State) -> tuple[State, Record, int] | None:
+    def dispatch(state: State, done: int) -> tuple[State, Record, int]:
         nonlocal program, compile_seconds
         length = min(generations_per_dispatch, num_generations - done)
-        if length <= 0:
-            return None
         arguments = (root_key, state, task, end)
-        if program is None:
+        if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-            with _memory_named():  # the first dispatch is the longest
-                program = jit(evolution.advance(step, length)).lower(*arguments).compile()
-            compile_seconds = time.perf_counter() - began
-        with _memory_named():
-            return *program(*arguments), length
+
+            def build(chunk_size: int | None) -> Any:
+                return jit(evolution.advance(make_step(chunk_size=chunk_size), length)).lower(*arguments).compile()
+
+            program = chunks.compile(build)
+            compile_seconds += time.perf_counter() - began
+        return *program(*arguments), length
 
     any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
     is_blocking = mesh is not None and jax.default_backend() == "cpu"
-    pending = dispatch(current)
-    while pending is not None:
-        current, stacked, length = pending
-        done += length
-        pending = None if is_blocking else dispatch(current)
-        with _memory_named():
+    pending = None
+    while done < num_generations:
+        try:
+            following, stacked, length = pending or dispatch(current, done)
+            is_ahead = done + length < num_generations and not is_blocking
+            pending = dispatch(following, done + length) if is_ahead else None
             records = jax.device_get(stacked)
+        except jax.errors.JaxRuntimeError as error:
+            chunks.halve(error)
+            program = pending = None
+            continue
+        current, done = following, done + length
         for i in range(length):
             record: Record = jax.tree.map(lambda x, i=i: x[i], records)
             any_finite |= bool(np.isfinite(record.loss).any())
@@ -159,25 +178,9 @@ def _generations(
                     f"no value of the objective {task.objective.name!r} is finite"
                 )
             now = time.perf_counter()
-            yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
+            is_last = i == length - 1
+            yield Generation(record, current if is_last else None, now - last, compile_seconds, chunks.size)
             last, compile_seconds = now, 0.0
-        if is_blocking:
-            pending = dispatch(current)
-
-
-@contextmanager
-def _memory_named() -> Iterator[None]:
-    """Turn a device's "out of memory" into a ``MemoryError`` that names the remedy."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        first_line = str(error).strip().splitlines()[0]
-        raise MemoryError(
-            f"the trainings of a generation do not fit the device's memory: set chunk_size (--chunk), how many of them "
-            f"run side by side ({first_line})"
-        ) from error
 
 
 def as_key(key: Any) -> Array:
@@ -204,7 +207,7 @@ def evaluate_fresh(
     *,
     key: Array | int,
     num_seeds: int,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
 ) -> Evaluation:
     """Evaluate one setting under seeds that no generation of the run with this root key used.
@@ -214,15 +217,24 @@ def evaluate_fresh(
     Returns:
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
+    check_chunk_size(chunk_size)
     method = getattr(type(task), "test", type(task).evaluate)
-
-    def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
-        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
-        genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
-
+    chunks = Chunks(plan_chunk(chunk_size, task, method), num_seeds, mesh)
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    with _memory_named():
-        return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
+
+    def build(chunk_size: int | None) -> Any:
+        def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
+            keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
+            genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
+            return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
+
+        return jax.jit(evaluate_all, compiler_options=compiler_options()).lower(*arguments).compile()
+
+    while True:
+        program = chunks.compile(build)
+        try:
+            return jax.device_get(program(*arguments))
+        except jax.errors.JaxRuntimeError as error:
+            chunks.halve(error)
