@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
+from jaxga.chunks import ChunkSize, check_chunk_size
 from jaxga.evaluate import SEEDS, Seeds
 from jaxga.loop import as_key
 from jaxga.programs import NUM_KEPT
@@ -44,7 +45,7 @@ def optimize(
     num_replicates: int = 1,
     seeds: Seeds = "own",
     num_fresh: int = 8,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     warm_start: Any = None,
@@ -68,7 +69,8 @@ def optimize(
         seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
             :func:`jaxga.run`.
         num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
-        chunk_size: members trained side by side on a device, None for all.
+        chunk_size: members trained side by side on a device at most; None for all; ``"auto"``: as many as suit the task
+            and fit the device. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations per compiled program.
         warm_start: what to begin with: a list of settings, a run's folder or history file, or an Optuna URL.
@@ -88,13 +90,14 @@ def optimize(
         ValueError: an argument is out of its range (the message names it and what is allowed), ``out`` holds another
             run, or a callback failed (what the run had done is saved first).
         AllMembersFailed: no member has a finite value.
-        MemoryError: the trainings side by side do not fit the device (``chunk_size`` bounds them).
+        MemoryError: one training, or the ``chunk_size`` that was asked for, does not fit the device.
     """
     check_attributes(task)
     check_count("num_fresh", num_fresh, 0)
     check_count("num_generations", num_generations, 1)
     check_count("num_replicates", num_replicates, 1)
     check_choice("seeds", seeds, SEEDS)
+    check_chunk_size(chunk_size)
     check_keep(keep_model)
     rules = Stop() if stop is None else stop
     if not isinstance(rules, Stop):
@@ -143,7 +146,7 @@ class _Options(TypedDict, total=False):
     num_replicates: int
     seeds: Seeds
     num_fresh: int
-    chunk_size: int | None
+    chunk_size: ChunkSize
     mesh: Mesh | None
     generations_per_dispatch: int
     warm_start: Any

@@ -18,6 +18,7 @@ ORDER = [
     {"adapters"},
     {"registry"},
     {"evaluate"},
+    {"work", "chunks"},
     {"evolution"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},

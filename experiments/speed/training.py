@@ -46,7 +46,7 @@ def generation(
     options: BenchmarkOptions, name: str, pop: int, chunk: int | str | None, steps: int | None
 ) -> Iterator[dict[str, Any]]:
     """One row: the median generation of ``pop`` members, and what of it is asking and telling."""
-    join(options, [sys.argv[0], *sys.argv[1:]], is_heavy=True)
+    join(options, sys.argv, int(options.processes))
     task = make_task(options, name, steps)
     algorithm = invasive_ga(task.space, population_size=pop)
     first, *rest = _generations(options, task, algorithm, chunk)
