@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 
@@ -38,6 +39,8 @@ def count(program: Jaxpr | ClosedJaxpr, cond_share: float = 1.0) -> Work:
     48.0
     """
     jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
+    # What no result depends on is traced, but XLA removes it.
+    jaxpr, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     total = Work(0.0, 0.0)
     for equation in jaxpr.eqns:
         name, inner = equation.primitive.name, [count(p, cond_share) for p in _programs(equation.params)]
