@@ -35,7 +35,7 @@ def test_a_registered_task_is_a_factory_without_required_arguments(name):
 def test_the_sizes_of_the_originals_experiments():
     sizes = {name: defaults_of(factory(name)) for name in REGISTERED}
     assert sizes["guess"] == RunDefaults(10, 30, num_fresh=1, is_heavy=False)
-    assert sizes["mnist"] == RunDefaults(10, 10, chunk_size=8)
+    assert sizes["mnist"] == RunDefaults(10, 10, chunk_size=1)
     assert sizes["ppo"] == sizes["cartpole"] == RunDefaults(8, 10, 3, 32, 8)
 
 
