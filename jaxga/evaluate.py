@@ -121,8 +121,8 @@ def train_members(
         task: the same on every device.
         keys: key[N], or key[] that all of them share: what depends on the key alone is then computed once a chunk.
         genomes: f32[N, D].
-        chunk_size: how many trainings run side by side on a device, None for all at once. A chunk
-            bounds memory, and on a CPU its arrays stay in the cache.
+        chunk_size: how many trainings run side by side on a device at most, None for all at once. A chunk bounds
+            memory, and on a CPU its arrays stay in the cache. Chunks are of one size: of 10, a chunk of 8 makes 2 of 5.
         mesh: the devices that share the trainings, over its axis ``"pop"``; None for one device.
         keep_model: whether the N trained models are returned too.
 
@@ -132,9 +132,10 @@ def train_members(
     num_jobs = genomes.shape[0]
     num_devices = 1 if mesh is None else mesh.shape["pop"]
     num_local = -(-num_jobs // num_devices)
-    chunk = num_local if chunk_size is None else min(chunk_size, num_local)
+    num_chunks = 1 if chunk_size is None else -(-num_local // chunk_size)
+    chunk = -(-num_local // num_chunks)
     # Padding repeats real jobs: a remainder would trace the task a second time.
-    num_padded = -(-num_local // chunk) * chunk * num_devices
+    num_padded = num_chunks * chunk * num_devices
     padding = jnp.arange(num_padded) % num_jobs
     is_shared = keys.ndim == 0
     padded_keys = keys if is_shared else keys[padding]

@@ -1,6 +1,7 @@
 """One generation, ask -> evaluate -> tell, as one pure function; many of them by ``lax.scan``."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -126,7 +127,8 @@ def advance(step: Step, max_generations: int) -> Callable[[Array, State, Task, A
         def body(i: Array, carry: tuple[State, Record]) -> tuple[State, Record]:
             state, records = carry
             state, record = step(key, state, task)
-            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), records, record)
+            write = partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return state, jax.tree.map(write, records, record)
 
         _, shapes = jax.eval_shape(step, key, state, task)
         records = jax.tree.map(lambda x: jnp.zeros((max_generations, *x.shape), x.dtype), shapes)

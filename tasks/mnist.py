@@ -206,7 +206,7 @@ def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Arr
     return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
-@run_defaults(population_size=10, num_generations=10, chunk_size=1)
+@run_defaults(population_size=10, num_generations=10)
 def mnist(
     dataset: Dataset | ImageData = "mnist",
     *,

@@ -12,12 +12,13 @@ PACKAGE = ROOT / "jaxga"
 # part imports those of earlier rows and of its own.
 ORDER = [
     {"space", "distribution", "precision", "text", "runtime"},
-    {"base", "checks"},
+    {"base", "checks", "programs"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
     {"registry"},
     {"evaluate"},
+    {"work", "chunks"},
     {"evolution"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
@@ -27,6 +28,7 @@ ORDER = [
     {"result"},
     {"runs.execution"},
     {"optimize"},
+    {"many"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -266,11 +266,6 @@ def test_whole_numbers_from_a_text_file_are_whole():
     assert SPACE.setting(SPACE.encode({"lr": 0.1, "x": 0.0, "n": 5.0}))["n"] == 5
 
 
-def test_a_device_without_memory_is_told_of_the_chunk_size():
-    with pytest.raises(MemoryError, match=r"set chunk_size \(--chunk\)"):
-        minimize(lambda key, setting: jnp.zeros((2**21, 2**21)).at[0, 0].set(setting["x"]).max())
-
-
 def test_keys_are_threefry_whatever_the_default_is():
     expected = jax.random.key_data(as_key(7)).tolist()
     assert expected == [0, 7]

@@ -256,18 +256,21 @@ class Options:
         Use(outside=True),
     ] = "best"
     chunk: Annotated[
-        int | None,
+        str,
         Option(
-            min=1,
             rich_help_panel=_RUN,
-            show_default="the task's own on a CPU, all on an accelerator",
-            help="Members trained side by side on a device.",
+            help="Members trained side by side on a device: at most this number, or auto (what suits task and memory).",
         ),
-    ] = None
+        Use(outside=True),  # a resume takes the recorded one
+    ] = "auto"
     dispatch: Annotated[int, Option(min=1, rich_help_panel=_RUN, help="Generations per compiled program.")] = 1
     processes: Annotated[
         str,
-        Option(rich_help_panel=_RUN, help="Processes on this machine: a number, or auto (one a core; 1 on a GPU)."),
+        Option(
+            rich_help_panel=_RUN,
+            help="Processes on this machine: a number, or auto (at most one a core, one a chunk of members, and what "
+            "memory holds; 1 on a GPU).",
+        ),
         Use(outside=True),
     ] = "auto"
     coordinator: Annotated[
@@ -369,9 +372,11 @@ class Options:
         return filled
 
     def _check_processes(self) -> None:
+        for name in ("chunk", "processes"):
+            value = getattr(self, name)
+            if value != "auto" and not _is_whole(value):
+                raise ValueError(f"{flag(name)} must be auto or a number of at least 1, got {shorten(value)!r}")
         most = _MAX_PROCESSES_A_CORE * runtime.num_cores()
-        if self.processes != "auto" and not _is_whole(self.processes):
-            raise ValueError(f"--processes must be auto or a number of at least 1, got {shorten(self.processes)!r}")
         if self.processes != "auto" and int(self.processes) > most:
             raise ValueError(
                 f"--processes must be at most {most}, {_MAX_PROCESSES_A_CORE} a core, got {self.processes}"
@@ -408,6 +413,11 @@ class Options:
         """The rules that end the run early."""
         with named_as_options():
             return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
+
+    @property
+    def chunk_size(self) -> int | Literal["auto"]:
+        """``--chunk`` as the library takes it."""
+        return "auto" if self.chunk == "auto" else int(self.chunk)
 
     @property
     def task_options(self) -> dict[str, tuple[str, Any]]:
