@@ -107,6 +107,15 @@ class Chunks:
                 self._refuse(reason)
             self._halve(reason)
 
+    def run(self, program_of: Callable[[int | None], Any], *arguments: Any) -> Any:
+        """What the jitted function ``program_of(size)`` gives, on the host; the size is halved where it has to be."""
+        while True:
+            program = self.compile(lambda size: program_of(size).lower(*arguments).compile())
+            try:
+                return jax.device_get(program(*arguments))
+            except jax.errors.JaxRuntimeError as error:
+                self.halve(error)
+
     def halve(self, error: Exception) -> None:
         """Halve the size after an out-of-memory error; what failed has to be compiled and run again.
 

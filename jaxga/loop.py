@@ -1,7 +1,7 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ from jaxga import evolution
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
-from jaxga.evaluate import train_members
+from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
+from jaxga.programs import kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
 
@@ -67,6 +68,7 @@ def run(
     key: Array | int = 0,
     num_generations: int,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
@@ -79,7 +81,13 @@ def run(
         algorithm: what proposes settings.
         key: the root key of the run, or its seed.
         num_generations: the total number; with ``state``, those already done are counted in.
-        num_replicates: trainings per member, each under a seed of its own.
+        num_replicates: R, trainings per member, each under another seed.
+        seeds: who trains under the same R seeds (initial weights, minibatches, environments; for a task that draws
+            them from its key alone). ``"own"``: nobody. ``"generation"``: all members of a generation, so that their
+            differences come from their settings alone; the next generation has other seeds. ``"run"``: all members
+            of all generations; the objective is then a deterministic function of the setting. An algorithm that
+            estimates noise finds none, and the search may prefer settings that suit these R seeds alone; the value
+            of the winner under fresh seeds (:func:`evaluate_fresh`) shows it.
         chunk_size: trainings side by side on a device at most, None for all; ``"auto"`` as in
             :func:`jaxga.chunks.plan_chunk`. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
@@ -91,12 +99,8 @@ def run(
         AllMembersFailed: once every member of the first generations has failed.
         MemoryError: one training, or the chunk that was asked for, does not fit the device.
     """
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
-    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
-    check_size("num_replicates", num_replicates, 1)
+    check_sizes(algorithm, num_generations, num_replicates, chunk_size)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
-    check_chunk_size(chunk_size)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
@@ -104,11 +108,20 @@ def run(
         _check_state(state, jax.eval_shape(partial(evolution.init, algorithm), root_key))
     check_task(task)
     chunks = Chunks(plan_chunk(chunk_size, task), algorithm.population_size * num_replicates, mesh)
-    make_step = partial(evolution.make_step, algorithm, num_replicates=num_replicates, mesh=mesh)
+    program_of = partial(generations_program, task, algorithm, num_replicates, seeds, mesh)
     generations = _generations(
-        task, algorithm, root_key, num_generations, state, generations_per_dispatch, make_step, chunks, mesh
+        task, algorithm, root_key, num_generations, state, generations_per_dispatch, program_of, chunks, mesh
     )
     return Generations(generations, chunks)
+
+
+def check_sizes(algorithm: Any, num_generations: Any, num_replicates: Any, chunk_size: Any) -> None:
+    """Raise ``ValueError`` unless ``algorithm`` is one and the numbers are in their ranges; see :func:`run`."""
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
+    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
+    check_size("num_replicates", num_replicates, 1)
+    check_chunk_size(chunk_size)
 
 
 def _check_state(state: Any, like: State) -> None:
@@ -124,7 +137,7 @@ def _generations(
     num_generations: int,
     state: State | None,
     generations_per_dispatch: int,
-    make_step: Callable[..., evolution.Step],
+    program_of: Callable[[int, int | None], Any],
     chunks: Chunks,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
@@ -132,11 +145,9 @@ def _generations(
     current = evolution.init(algorithm, root_key) if state is None else state
     done = int(current.generation)
     end = jnp.int32(num_generations)
-    jit: Callable[..., Any] = partial(jax.jit, compiler_options=compiler_options())
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
         root_key, current, task, end = replicate((root_key, current, task, end), mesh)
-        jit = partial(jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
     program: Any = None
     compile_seconds = 0.0
 
@@ -146,15 +157,10 @@ def _generations(
         arguments = (root_key, state, task, end)
         if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-
-            def build(chunk_size: int | None) -> Any:
-                return jit(evolution.advance(make_step(chunk_size=chunk_size), length)).lower(*arguments).compile()
-
-            program = chunks.compile(build)
+            program = chunks.compile(lambda size: program_of(length, size).lower(*arguments).compile())
             compile_seconds += time.perf_counter() - began
         return *program(*arguments), length
 
-    any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
     is_blocking = mesh is not None and jax.default_backend() == "cpu"
     pending = None
@@ -163,24 +169,39 @@ def _generations(
             following, stacked, length = pending or dispatch(current, done)
             is_ahead = done + length < num_generations and not is_blocking
             pending = dispatch(following, done + length) if is_ahead else None
-            records = jax.device_get(stacked)
+            records: Record = jax.device_get(stacked)
         except jax.errors.JaxRuntimeError as error:
             chunks.halve(error)
             program = pending = None
             continue
+        if done == 0 and not np.isfinite(records.loss[0]).any():
+            raise AllMembersFailed(
+                f"every one of the {records.loss[0].size} members of generation 1 failed: "
+                f"no value of the objective {task.objective.name!r} is finite"
+            )
         current, done = following, done + length
-        for i in range(length):
-            record: Record = jax.tree.map(lambda x, i=i: x[i], records)
-            any_finite |= bool(np.isfinite(record.loss).any())
-            if not any_finite:
-                raise AllMembersFailed(
-                    f"every one of the {record.loss.size} members of generation {int(record.generation) + 1} failed: "
-                    f"no value of the objective {task.objective.name!r} is finite"
-                )
+        fields, structure = jax.tree.flatten(records)
+        # The rows beyond those of this dispatch are empty.
+        for i, row in zip(range(length), zip(*fields, strict=True), strict=False):
             now = time.perf_counter()
-            is_last = i == length - 1
+            record, is_last = structure.unflatten(row), i == length - 1
             yield Generation(record, current if is_last else None, now - last, compile_seconds, chunks.size)
             last, compile_seconds = now, 0.0
+
+
+@kept_program
+def generations_program(
+    algorithm: Algorithm,
+    num_replicates: int,
+    seeds: Seeds,
+    mesh: Mesh | None,
+    max_generations: int,
+    chunk_size: int | None,
+) -> Any:
+    """The jitted :func:`jaxga.evolution.advance`."""
+    step = evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh)
+    sharding: dict[str, Any] = {} if mesh is None else {"out_shardings": NamedSharding(mesh, PartitionSpec())}
+    return jax.jit(evolution.advance(step, max_generations), compiler_options=compiler_options(), **sharding)
 
 
 def as_key(key: Any) -> Array:
@@ -201,6 +222,23 @@ def as_key(key: Any) -> Array:
     raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
+def as_keys(keys: Any) -> Array:
+    """S >= 1 seeds or keys, each as in :func:`as_key`, as typed keys key[S]; ``ValueError`` for anything else."""
+    is_array = isinstance(keys, Array | np.ndarray)
+    fits = isinstance(keys, Sequence) and not isinstance(keys, str)
+    if is_array:
+        fits = keys.ndim == (2 if keys.dtype == np.uint32 else 1)  # raw keys are u32[S, 2]
+    if not fits or not len(keys):
+        given = f"an array of type {keys.dtype} and shape {list(keys.shape)}" if is_array else repr(keys)
+        raise ValueError(f"keys must be 1 or more seeds or threefry2x32 keys, in a list or an array [S], got {given}")
+    if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
+        as_key(keys[0])  # of threefry
+        return keys
+    each = [as_key(key) for key in (np.asarray(keys) if is_array else keys)]
+    data = np.stack([np.asarray(jax.random.key_data(key)) for key in each])
+    return jax.random.wrap_key_data(jnp.asarray(data), impl="threefry2x32")
+
+
 def evaluate_fresh(
     task: Task,
     genome: np.ndarray,
@@ -218,23 +256,29 @@ def evaluate_fresh(
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
     check_chunk_size(chunk_size)
-    method = getattr(type(task), "test", type(task).evaluate)
-    chunks = Chunks(plan_chunk(chunk_size, task, method), num_seeds, mesh)
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
+    chunks = Chunks(plan_chunk(chunk_size, task, winner_method(task)), num_seeds, mesh)
+    return chunks.run(partial(fresh_program, task, num_seeds, mesh), *arguments)
 
-    def build(chunk_size: int | None) -> Any:
-        def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
-            keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
-            genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-            return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
 
-        return jax.jit(evaluate_all, compiler_options=compiler_options()).lower(*arguments).compile()
+@kept_program
+def fresh_program(num_seeds: int, mesh: Mesh | None, chunk_size: int | None) -> Any:
+    """``(task, key, genome f32[D]) -> Evaluation`` under ``num_seeds`` seeds."""
+    evaluate = partial(evaluate_seeds, num_seeds=num_seeds, chunk_size=chunk_size, mesh=mesh)
+    return jax.jit(evaluate, compiler_options=compiler_options())
 
-    while True:
-        program = chunks.compile(build)
-        try:
-            return jax.device_get(program(*arguments))
-        except jax.errors.JaxRuntimeError as error:
-            chunks.halve(error)
+
+def winner_method(task: Task) -> Callable[..., Evaluation]:
+    """How the winner is evaluated: the task's ``test``, or its ``evaluate``."""
+    return getattr(type(task), "test", type(task).evaluate)
+
+
+def evaluate_seeds(
+    task: Task, key: Array, genome: Array, *, num_seeds: int, chunk_size: int | None, mesh: Mesh | None
+) -> Evaluation:
+    """One genome f32[D] under the seeds ``fold_in(key, 0)``, ``fold_in(key, 1)``, ...; pure JAX."""
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
+    genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
+    return train_members(winner_method(task), task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)

@@ -47,6 +47,8 @@ def minimize(fitness=bowl, space=SPACE, **options):
         ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, got 0"),
         ({"num_generations": 2.5}, "num_generations must be a whole number .* got 2.5"),
         ({"num_generations": 2**31}, "num_generations must be a whole number in .* got 2147483648"),
+        ({"seeds": "generations"}, "seeds must be one of own, generation, run, got 'generations'; did you mean gen"),
+        ({"seeds": 3}, "seeds must be one of own, generation, run, got '3'"),
         ({"num_replicates": "2"}, "num_replicates must be a whole number of at least 1, got '2'"),
         ({"chunk_size": 1.5}, "chunk_size must be a whole number of at least 1, got 1.5"),
         ({"num_fresh": -1}, "num_fresh must be a whole number of at least 0, got -1"),

@@ -17,6 +17,7 @@ from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
+from jaxga.evaluate import Seeds
 from jaxga.loop import MAX_SEED
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.config import LENGTH
@@ -167,6 +168,13 @@ class Options:
         ),
         Use(most=MAX_POPULATION),
     ] = None
+    seeds: Annotated[
+        Seeds,
+        Option(
+            rich_help_panel=_TRAINING,
+            help="Each member's own, or the same for all members of a generation or of the whole run.",
+        ),
+    ] = "own"
     fresh: Annotated[
         int | None,
         Option(
@@ -200,6 +208,15 @@ class Options:
             help="mnist: folder of the four IDX files, gzipped or not.",
         ),
         Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
+    ] = None
+    precision: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_TRAINING,
+            show_default="float32",
+            help="mnist: float32 or bfloat16 matrix products (with float32 sums).",
+        ),
+        Use(task="precision"),
     ] = None
     env: Annotated[
         str | None,

@@ -156,6 +156,7 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         key=as_key(options.seed),
         num_generations=options.num_generations,
         num_replicates=options.replicates,
+        seeds=options.seeds,
         num_fresh=options.fresh,
         chunk_size=options.chunk_size,
         mesh=runtime.population_mesh(),

@@ -15,8 +15,19 @@ from jaxga.task import RunDefaults
 from jaxga.text import show_bytes
 
 
-class ProcessOptions(Protocol):
-    """The options that say which processes take part, and how much they have to do; see ``Options``."""
+class JoinOptions(Protocol):
+    """The options that name the other processes of a run; see ``Options``."""
+
+    @property
+    def coordinator(self) -> str | None: ...
+    @property
+    def num_processes(self) -> int | None: ...
+    @property
+    def process_id(self) -> int | None: ...
+
+
+class ProcessOptions(JoinOptions, Protocol):
+    """The options that say how many processes take part, and how much they have to do."""
 
     @property
     def pop(self) -> int | None: ...
@@ -26,12 +37,6 @@ class ProcessOptions(Protocol):
     def chunk(self) -> str: ...
     @property
     def processes(self) -> str: ...
-    @property
-    def coordinator(self) -> str | None: ...
-    @property
-    def num_processes(self) -> int | None: ...
-    @property
-    def process_id(self) -> int | None: ...
 
 
 # Of a process with JAX and the task's data, while it compiles: 0.6 to 1.0 GiB were measured, most with invasive_ga.
@@ -45,7 +50,7 @@ class Processes(NamedTuple):
     reason: str
 
 
-def join(options: ProcessOptions, command: list[str], number: int) -> None:
+def join(options: JoinOptions, command: list[str], number: int) -> None:
     """Join the run's other processes, on other hosts or started here with the same command."""
     if options.coordinator is not None:
         runtime.distributed(options.coordinator, options.num_processes, options.process_id)

@@ -61,7 +61,9 @@ class Execution:
         if known is not None:
             search = search._replace(algorithm=known.applied_to(search.algorithm))
         start = Start(search.initial_state(), {}, ())
-        about = identity({k: v for k, v in options.items() if k not in (*LENGTH, "chunk")}, task, known)
+        about = {}
+        if path is not None:
+            about = identity({k: v for k, v in options.items() if k not in (*LENGTH, "chunk")}, task, known)
         if path is not None and is_resumed:
             check_config(path, read_config(path))
             check_length(path, options["generations"])

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxga import evolution, runtime
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.chunks import ChunkSize, Planned
+from jaxga.evaluate import Seeds
 from jaxga.evolution import State
 from jaxga.loop import Generation, Generations, evaluate_fresh, run
 from jaxga.runs.checkpoint import digest
@@ -32,6 +33,7 @@ class Search(NamedTuple):
     key: Array
     num_generations: int
     num_replicates: int = 1
+    seeds: Seeds = "own"
     num_fresh: int = 8
     chunk_size: ChunkSize = "auto"
     mesh: Mesh | None = None
@@ -53,6 +55,7 @@ class Search(NamedTuple):
             key=self.key,
             num_generations=self.num_generations,
             num_replicates=self.num_replicates,
+            seeds=self.seeds,
             chunk_size=Planned(recorded) if recorded and self.chunk_size == "auto" else self.chunk_size,
             mesh=self.mesh,
             generations_per_dispatch=self.generations_per_dispatch,
