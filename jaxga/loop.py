@@ -17,7 +17,7 @@ from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.evaluate import train_members
 from jaxga.evolution import Record, State
-from jaxga.programs import kept_program
+from jaxga.programs import compile_ahead, compiled, kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
 
@@ -142,7 +142,7 @@ def _generations(
             began = time.perf_counter()
             with memory_named():
                 jitted = generations_program(task, algorithm, num_replicates, chunk_size, mesh, length)
-                program = jitted.lower(*arguments).compile()
+                program = compiled(jitted, *arguments)
             compile_seconds = time.perf_counter() - began
         with memory_named():
             return *program(*arguments), length
@@ -250,11 +250,23 @@ def evaluate_fresh(
     Returns:
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
-    arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
-    if mesh is not None:
-        arguments = replicate(arguments, mesh)
+    jitted = fresh_program(task, num_seeds, chunk_size, mesh)
+    arguments = _fresh_arguments(task, genome, key, mesh)
     with memory_named():
-        return jax.device_get(fresh_program(task, num_seeds, chunk_size, mesh)(*arguments))
+        return jax.device_get(compiled(jitted, *arguments)(*arguments))
+
+
+def prepare_fresh(
+    task: Task, *, key: Array | int, num_seeds: int, chunk_size: int | None = None, mesh: Mesh | None = None
+) -> None:
+    """Compile the program of :func:`evaluate_fresh` in a thread, while generations run; in all processes."""
+    genome = np.zeros(task.space.size, np.float32)
+    compile_ahead(fresh_program(task, num_seeds, chunk_size, mesh), *_fresh_arguments(task, genome, key, mesh))
+
+
+def _fresh_arguments(task: Task, genome: np.ndarray, key: Array | int, mesh: Mesh | None) -> tuple[Any, ...]:
+    arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
+    return arguments if mesh is None else replicate(arguments, mesh)
 
 
 @kept_program

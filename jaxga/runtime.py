@@ -22,9 +22,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import IO, Any, Literal, NoReturn
+from typing import IO, Any, Literal, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -39,6 +39,10 @@ _HEARTBEAT_TIMEOUT = 300
 _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # This environment variable marks the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
+# Whether the processes of this machine find each other's programs in JAX's cache.
+_shares_programs = False
+
+T = TypeVar("T")
 
 
 def _private(module: str, name: str) -> Any:
@@ -187,6 +191,23 @@ def _share_compiled_programs() -> None:
             own(digest, used)
 
     cache_key._hash_accelerator_config = hash_devices
+    global _shares_programs
+    _shares_programs = True
+
+
+def in_turn(compile_program: Callable[[], T]) -> T:
+    """What ``compile_program()`` gives; all processes must call this function, in the same order.
+
+    Of the processes of :func:`start_workers` only process 0 compiles, with all cores; then the others load the program
+    from JAX's cache. Other processes, and those without a cache, compile at the same time.
+    """
+    waits = _shares_programs and jax.config.values.get("jax_compilation_cache_dir")
+    if waits and jax.process_index():
+        agree(True)
+    program = compile_program()
+    if waits and not jax.process_index():
+        agree(True)
+    return program
 
 
 def compiler_options() -> dict[str, int]:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxga import evolution, runtime
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.evolution import State
-from jaxga.loop import Generation, evaluate_fresh, run
+from jaxga.loop import Generation, evaluate_fresh, prepare_fresh, run
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
@@ -54,16 +54,18 @@ class Search(NamedTuple):
             state=state,
         )
 
+    def prepare_winner(self) -> None:
+        """Compile :meth:`evaluate_winner` while generations run."""
+        if self.num_fresh:
+            prepare_fresh(self.task, **self._fresh_options)
+
     def evaluate_winner(self, genome: Any) -> Evaluation:
         """The evaluation of one genome f32[D] under ``num_fresh`` fresh seeds."""
-        return evaluate_fresh(
-            self.task,
-            np.asarray(genome),
-            key=self.key,
-            num_seeds=self.num_fresh,
-            chunk_size=self.chunk_size,
-            mesh=self.mesh,
-        )
+        return evaluate_fresh(self.task, np.asarray(genome), **self._fresh_options)
+
+    @property
+    def _fresh_options(self) -> dict[str, Any]:
+        return {"key": self.key, "num_seeds": self.num_fresh, "chunk_size": self.chunk_size, "mesh": self.mesh}
 
     def overhead(self, elapsed: Callable[[], float], report_seconds: float) -> Overhead:
         """What a time limit has to leave room for."""
@@ -124,6 +126,8 @@ def follow(
     reached = Reached(num_done, notes.get("best_genome"), notes.get("best_loss", math.inf), start.state, 0.0, 0.0)
     while reached.num_done < search.num_generations and runtime.agree(decide()) == GO_ON:
         generation = next(generations)
+        if generation.compile_seconds:  # from now on one core may compile beside the others
+            search.prepare_winner()
         for consumer in consumers:
             consumer(generation)
         record, compiling = generation.record, generation.compile_seconds
