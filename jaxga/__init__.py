@@ -10,6 +10,7 @@ runtime.configure()  # before JAX starts its CPU client
 
 from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
+from jaxga.batches import in_batches  # noqa: E402
 from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
 from jaxga.many import optimize_many  # noqa: E402
 from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
@@ -45,6 +46,7 @@ __all__ = [
     "Uniform",
     "as_task",
     "ga",
+    "in_batches",
     "invasive_ga",
     "load",
     "maximize",

@@ -13,8 +13,10 @@ from jaxga import evolution
 from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Evaluation, PyTree, Task
 from jaxga.checks import check_count
+from jaxga.chunks import Chunks, ChunkSize, plan_chunk
+from jaxga.evaluate import Seeds
 from jaxga.evolution import Record, State
-from jaxga.loop import AllMembersFailed, as_keys, check_sizes, evaluate_seeds, memory_named
+from jaxga.loop import AllMembersFailed, as_keys, check_sizes, evaluate_seeds, winner_method
 from jaxga.optimize import AlgorithmLike, make_algorithm
 from jaxga.programs import kept_program
 from jaxga.result import Result
@@ -32,8 +34,9 @@ def optimize_many(
     num_generations: int = 20,
     algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     num_fresh: int = 8,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     searches_at_once: int | None = None,
     keep_model: Keep = "best",
 ) -> list[Result]:
@@ -51,8 +54,9 @@ def optimize_many(
         num_generations: how many; P x this many evaluations a search.
         algorithm: a name, a factory or an Algorithm, as in :func:`optimize`.
         num_replicates: seeds per member; its value is their mean.
+        seeds: who of a search shares these seeds, as in :func:`jaxga.run`; two searches share none.
         num_fresh: seeds under which each winner is evaluated again at the end; 0 for none.
-        chunk_size: of a search, members trained side by side, None for all.
+        chunk_size: of a search, members trained side by side at most, as in :func:`optimize`.
         searches_at_once: how many searches are vmapped; the others follow one after another. None for 1 on
             a CPU, where vmapping gained at most a tenth (benchmarks/many.md), and for all on an accelerator.
         keep_model: of a task that gives trained models: of each winner the one of the best fresh seed, all, or none.
@@ -83,9 +87,9 @@ def optimize_many(
     check_task(task)
     num = len(root_keys)
     at_once = min(searches_at_once or (1 if jax.default_backend() == "cpu" else num), num)
-    search = _searches_program(task, method, num_generations, num_replicates, chunk_size, at_once)
-    with memory_named():
-        states, records = jax.device_get(search(root_keys, task, jnp.int32(num_generations)))
+    chunks = Chunks(plan_chunk(chunk_size, task), method.population_size * num_replicates, None)
+    program_of = partial(_searches_program, task, method, num_generations, num_replicates, seeds, at_once)
+    states, records = chunks.run(program_of, root_keys, task, jnp.int32(num_generations))
     best_loss = records.best.loss[:, -1]
     if not np.isfinite(best_loss).any():
         raise AllMembersFailed(
@@ -94,9 +98,9 @@ def optimize_many(
         )
     fresh = None
     if num_fresh:
-        evaluate = _winners_program(task, num_fresh, chunk_size, keep_model != "none", at_once)
-        with memory_named():
-            fresh = jax.device_get(evaluate((root_keys, records.best.genome[:, -1]), task))
+        chunks = Chunks(plan_chunk(chunk_size, task, winner_method(task)), num_fresh, None)
+        program_of = partial(_winners_program, task, num_fresh, keep_model != "none", at_once)
+        fresh = chunks.run(program_of, (root_keys, records.best.genome[:, -1]), task)
     settings = task.space.settings(records.best.genome[:, -1])
     results = []
     for i, setting in enumerate(settings):
@@ -119,10 +123,10 @@ def optimize_many(
 
 @kept_program
 def _searches_program(
-    algorithm: Algorithm, num_generations: int, num_replicates: int, chunk_size: int | None, at_once: int
+    algorithm: Algorithm, num_generations: int, num_replicates: int, seeds: Seeds, at_once: int, chunk_size: int | None
 ) -> Any:
     """``(keys key[S], task, end i32[]) -> (states, records)``, with a first axis of length S."""
-    step = evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size)
+    step = evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size)
     advance = evolution.advance(step, num_generations)
 
     def search(key: Array, task: Task, end: Array) -> tuple[State, Record]:
@@ -132,7 +136,7 @@ def _searches_program(
 
 
 @kept_program
-def _winners_program(num_fresh: int, chunk_size: int | None, has_model: bool, at_once: int) -> Any:
+def _winners_program(num_fresh: int, has_model: bool, at_once: int, chunk_size: int | None) -> Any:
     """``((keys key[S], genomes f32[S, D]), task) -> Evaluation`` with first axes of lengths S and N."""
 
     def evaluate(winner: tuple[Array, Array], task: Task) -> Evaluation:

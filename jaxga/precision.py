@@ -28,6 +28,8 @@ def single_precision(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def narrow(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not jax.config.read("jax_enable_x64"):
+            return _functions_of(function(*args, **kwargs))
         with jax.enable_x64(False):
             args, kwargs = jax.tree.map(_narrowed, (args, kwargs))  # pyright: ignore[reportAssignmentType]
             return _functions_of(function(*args, **kwargs))

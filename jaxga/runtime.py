@@ -10,6 +10,7 @@ machine, :func:`distributed` joins those of several, and :func:`population_mesh`
 Three private functions of JAX are used (:func:`_private`); a version of JAX without them is supported too.
 """
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -24,6 +25,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Literal, NoReturn, TypeVar
 
 import jax
@@ -41,6 +43,11 @@ _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 _LIFELINE = "JAXGA_LIFELINE"
 # Whether the processes of this machine find each other's programs in JAX's cache.
 _shares_programs = False
+# The limit of a container's memory and what it has taken of it: control groups version 2, version 1.
+_GROUP_MEMORY = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 
 T = TypeVar("T")
 
@@ -204,10 +211,11 @@ def in_turn(compile_program: Callable[[], T]) -> T:
     waits = _shares_programs and jax.config.values.get("jax_compilation_cache_dir")
     if waits and jax.process_index():
         agree(True)
-    program = compile_program()
-    if waits and not jax.process_index():
-        agree(True)
-    return program
+    try:
+        return compile_program()
+    finally:
+        if waits and not jax.process_index():
+            agree(True)
 
 
 def compiler_options() -> dict[str, int]:
@@ -236,6 +244,37 @@ def agree(decision: int) -> int:
     if jax.process_count() == 1:
         return decision
     return int(multihost_utils.broadcast_one_to_all(np.asarray(decision, np.int32)))
+
+
+def device_memory() -> int:
+    """Bytes that a device may hold, of the one that may hold least; all processes must call this function.
+
+    An accelerator says how much it has. The devices of a host's CPU share the memory that is available there now.
+    """
+    device = jax.local_devices()[0]
+    sizes = device.memory_stats() or {}  # a CPU gives None
+    local = sizes["bytes_limit"] if "bytes_limit" in sizes else available_memory() // jax.local_device_count()
+    if jax.process_count() == 1:
+        return local
+    # JAX exchanges int32: a host's number, and its memory in MiB.
+    host = int.from_bytes(hashlib.sha256(socket.gethostname().encode()).digest()[:4], "little", signed=True)
+    hosts, memory = multihost_utils.process_allgather(np.array([host, local >> 20], np.int32)).T
+    if "bytes_limit" not in sizes:
+        memory = memory // (hosts[:, None] == hosts).sum(axis=1)
+    return int(memory.min()) << 20
+
+
+def available_memory() -> int:
+    """Bytes of this host's memory that processes may still take: what Linux says, at most the control group's rest."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # another system: half of what the machine has
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    for limit, used in _GROUP_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
+            available = min(available, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(available, 0)
 
 
 def start_workers(arguments: Sequence[str], num_processes: int) -> None:

@@ -8,6 +8,7 @@ edge of the cube into levels where it is discrete. Each level has one canonical 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -22,6 +23,10 @@ _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 # A smaller positive number is subnormal: a compiled program takes it for zero.
 _MIN_FLOAT32 = float(np.finfo(np.float32).tiny)
 _MAX_INT32 = 2**31 - 1
+
+
+def _single(constant: np.ndarray) -> np.ndarray:
+    return constant.astype(np.float32)
 
 
 def _finite(owner: object, field: str, value: Any) -> float:
@@ -79,21 +84,6 @@ class _Dimension:
         """The number i32[...] of the gene's level, from 0."""
         # Clipped as a whole number, so that NaN has a level too.
         return jnp.clip(jnp.floor(gene * self.num_levels).astype(jnp.int32), 0, self.num_levels - 1)
-
-    def _edge(self, level: Array) -> Array:
-        """The coordinate f32[...] where a level begins; at ``level + 0.5`` is its centre."""
-        return level / self.num_levels
-
-    def snap(self, gene: Array) -> Array:
-        """Genes f32[...] in ``[0, 1]``, each moved to the centre of its level; unchanged where continuous."""
-        return self._edge(self._level(gene).astype(jnp.float32) + 0.5) if self.is_discrete else gene
-
-    def level_bounds(self, gene: Array) -> tuple[Array, Array]:
-        """The ends (low, high) f32[...] of each gene's level; the gene itself twice where it is continuous."""
-        if not self.is_discrete:
-            return gene, gene
-        level = self._level(gene).astype(jnp.float32)
-        return self._edge(level), self._edge(level + 1.0)
 
     def to_python(self, value: Any) -> Any:
         """A decoded value as what a person reads: a Python number, or the choice."""
@@ -253,21 +243,16 @@ class LogInteger(_Dimension):
             raise ValueError(f"LogInteger: high must be at most {MAX_LOG_INTEGER}, got high={self.high!r}")
 
     @property
-    def _log_width(self) -> float:
+    def log_width(self) -> float:
+        """The range of the logarithm, with the level of ``high``."""
         return math.log((self.high + 1) / self.low)
 
-    def _level(self, gene: Array) -> Array:
-        return self.decode(gene) - int(self.low)
-
-    def _edge(self, level: Array) -> Array:
-        return jnp.log((level + self.low) / self.low) / self._log_width
-
     def decode(self, gene: Array) -> Array:
-        value = jnp.floor(jnp.exp(math.log(self.low) + gene * self._log_width)).astype(jnp.int32)
+        value = jnp.floor(jnp.exp(math.log(self.low) + gene * self.log_width)).astype(jnp.int32)
         return jnp.clip(value, int(self.low), int(self.high))
 
     def encode(self, value: Any) -> float:
-        return math.log((self._check(value) + 0.5) / self.low) / self._log_width
+        return math.log((self._check(value) + 0.5) / self.low) / self.log_width
 
 
 @dataclass(frozen=True, eq=False)
@@ -482,7 +467,56 @@ class SearchSpace:
     def snap(self, genomes: Array) -> Array:
         """Genomes f32[..., D] with every discrete gene moved to the centre of its level."""
         clipped = jnp.clip(genomes, 0.0, 1.0)
-        return jnp.stack([dimension.snap(clipped[..., i]) for i, (_, dimension) in enumerate(self.items)], axis=-1)
+        return self._at_levels(clipped, self._levels(clipped) + 0.5) if self.is_discrete.any() else clipped
+
+    def level_bounds(self, genomes: Array) -> tuple[Array, Array]:
+        """The ends (low, high) f32[..., D] of the level of each gene; the gene itself twice where it is continuous.
+
+        >>> SearchSpace(n=Integer(0, 3)).level_bounds(jnp.array([0.3]))
+        (Array([0.25], dtype=float32), Array([0.5], dtype=float32))
+        """
+        if not self.is_discrete.any():
+            return genomes, genomes
+        levels = self._levels(genomes)
+        return self._at_levels(genomes, levels), self._at_levels(genomes, levels + 1.0)
+
+    # All genes at once, with an array of each constant: gene by gene, XLA took three times as long to compile a search.
+
+    def _levels(self, genomes: Array) -> Array:
+        """The number f32[..., D] of the level of each gene, from 0; any number where the gene is continuous."""
+        per_gene = partial(jnp.broadcast_to, shape=genomes.shape)
+        level = jnp.floor(genomes * per_gene(self.num_levels.astype(np.float32)))
+        if self._is_log_integer.any():
+            low, width = self._log_ranges
+            logarithmic = jnp.floor(jnp.exp(per_gene(_single(np.log(low))) + genomes * per_gene(_single(width))))
+            level = jnp.where(per_gene(self._is_log_integer), logarithmic - per_gene(_single(low)), level)
+        # Clipped as a whole number, so that NaN has a level too.
+        most = per_gene(np.maximum(self.num_levels - 1, 0))
+        return jnp.clip(level.astype(jnp.int32), 0, most).astype(jnp.float32)
+
+    def _at_levels(self, genomes: Array, level: Array) -> Array:
+        """Where a level begins, f32[..., D]; ``level + 0.5`` is its centre; a continuous gene stays.
+
+        Multiplied by reciprocals, as XLA does with a constant divisor: the same bits compiled and not compiled.
+        """
+        per_gene = partial(jnp.broadcast_to, shape=genomes.shape)
+        coordinate = level * per_gene(1.0 / _single(np.maximum(self.num_levels, 1)))
+        if self._is_log_integer.any():
+            low, width = self._log_ranges
+            ratio = (level + per_gene(_single(low))) * per_gene(1.0 / _single(low))
+            logarithmic = jnp.log(ratio) * per_gene(1.0 / _single(width))
+            coordinate = jnp.where(per_gene(self._is_log_integer), logarithmic, coordinate)
+        return jnp.where(per_gene(self.is_discrete), coordinate, genomes)
+
+    @property
+    def _is_log_integer(self) -> np.ndarray:
+        return self.is_discrete & np.array([dimension.is_log for _, dimension in self.items])
+
+    @property
+    def _log_ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """f64[D] each, of a LogInteger: its least value and the range of its logarithm; 1 for other genes."""
+        ranges = [(d.low, d.log_width) if isinstance(d, LogInteger) else (1.0, 1.0) for _, d in self.items]
+        return np.array([low for low, _ in ranges], np.float64), np.array([width for _, width in ranges])
 
     def setting(self, genome: Any) -> dict[str, Any]:
         """One genome [D] to Python numbers and choices: what a person reads.

@@ -13,11 +13,12 @@ PACKAGE = ROOT / "jaxga"
 ORDER = [
     {"space", "distribution", "precision", "text", "runtime"},
     {"base", "checks", "programs"},
-    {"operators", "surrogates"},
+    {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
     {"registry"},
     {"evaluate"},
+    {"work", "chunks"},
     {"evolution"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
@@ -33,7 +34,7 @@ ORDER = [
 ]
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 # What tasks may use beside the classes in the package itself.
-PUBLIC = {"base", "checks", "distribution", "run_defaults", "single_precision", "space", "tasks", "text"}
+PUBLIC = {"base", "checks", "distribution", "in_batches", "run_defaults", "single_precision", "space", "tasks", "text"}
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
 
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
-from jaxga.operators.genes import level_bounds
 from jaxga.space import dimension_from
 
 SPACE = SearchSpace(
@@ -74,7 +73,7 @@ def test_snap_keeps_the_setting_and_is_idempotent():
 
 
 def test_level_bounds_enclose_the_gene_and_decode_to_its_value():
-    low, high = level_bounds(SPACE)(MANY)
+    low, high = SPACE.level_bounds(MANY)
     discrete = SPACE.is_discrete
     np.testing.assert_array_equal((low == high).all(0), ~discrete)
     # Within one float32 rounding of the logarithm, for the gene that lies on an edge.
@@ -90,7 +89,7 @@ def test_level_bounds_enclose_the_gene_and_decode_to_its_value():
 def test_the_levels_of_a_dimension_tile_the_unit_interval(name):
     dimension = dict(SPACE.items)[name]
     genes = jnp.linspace(0.0, 1.0, 1001)
-    low, high = (np.unique(edges) for edges in dimension.level_bounds(genes))
+    low, high = (np.unique(edges) for edges in SearchSpace({name: dimension}).level_bounds(genes[:, None]))
     assert len(low) == len(high) == dimension.num_levels
     np.testing.assert_allclose(np.append(low, 1.0), np.append(0.0, high), atol=1e-7)
 

@@ -15,28 +15,27 @@ class Candidates(NamedTuple):
     mean: f32[N], predicted by the surrogate.
     std: f32[N], of the prediction.
     score: f32[N], the logarithm of the expected improvement.
+    penalty: f32[N], to be subtracted from it where a member is chosen.
     """
 
     genomes: Array
     mean: Array
     std: Array
     score: Array
+    penalty: Array
 
     def rows(self, places: Array | slice) -> "Candidates":
         """Some of them."""
         return Candidates(*(field[places] for field in self))
 
-    def joined(self, other: "Candidates") -> "Candidates":
-        """These, then those of ``other``."""
-        return Candidates(*(jnp.concatenate(pair) for pair in zip(self, other, strict=True)))
 
-
-def candidates(model: Surrogate | None, params: PyTree, incumbent: Array, genomes: Array) -> Candidates:
+def candidates(model: Surrogate | None, params: PyTree, incumbent: Array, genomes: Array, penalty: Array) -> Candidates:
     """Genomes f32[N, D] with the model's predictions; without a model zeros."""
     if model is None:
-        return Candidates(genomes, *jnp.zeros((3, genomes.shape[0])))
+        zeros = jnp.zeros(genomes.shape[0])
+        return Candidates(genomes, zeros, zeros, zeros, penalty)
     mean, std = model.predict(params, genomes)
-    return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent))
+    return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent), penalty)
 
 
 def prediction_covariance(model: Surrogate, params: PyTree, pool: Candidates) -> Array:
@@ -68,7 +67,7 @@ def log_expected_improvement(mean: Array, std: Array, incumbent: Array) -> Array
     return jnp.log(std) + jnp.where(u < -5.0, tail, plain)
 
 
-def greedy_batch(mean: Array, covariance: Array, incumbent: Array, penalty: Array, same: Array, num: int) -> Array:
+def greedy_batch(mean: Array, covariance: Array, incumbent: Array, penalty: Array, repeats: Array, num: int) -> Array:
     """Places i32[num] of a batch: each has the greatest expected improvement, given that the earlier ones are known.
 
     Args:
@@ -77,24 +76,20 @@ def greedy_batch(mean: Array, covariance: Array, incumbent: Array, penalty: Arra
             Cholesky factorisation), the mean is not.
         incumbent: f32[], the loss to improve on.
         penalty: f32[N], subtracted from the logarithm of the expected improvement.
-        same: bool[N, N], pairs of candidates of which only one may be picked.
+        repeats: bool[], whether a candidate may be picked several times.
         num: how many to pick.
     """
     variance = jnp.diagonal(covariance)
     least = 1e-6 * jnp.maximum(variance.max(), 1e-12)
 
     def pick(i: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        places, roots, variance, taken = carry
+        places, roots, variance, penalty = carry
         score = log_expected_improvement(mean, jnp.sqrt(jnp.maximum(variance, least)), incumbent)
-        place = jnp.argmax(score - penalty - 1e9 * taken)
+        place = jnp.argmax(score - penalty)
         row = covariance[place] - roots[:, place] @ roots
         row = row / jnp.sqrt(jnp.maximum(variance[place], least))
-        return places.at[i].set(place), roots.at[i].set(row), variance - row * row, taken | same[place]
+        penalty = penalty.at[place].add(jnp.where(repeats, 0.0, 1e9))
+        return places.at[i].set(place), roots.at[i].set(row), variance - row * row, penalty
 
-    start = (
-        jnp.zeros(num, jnp.int32),
-        jnp.zeros((num, mean.shape[0])),
-        variance,
-        jnp.zeros(mean.shape[0], bool),
-    )
+    start = (jnp.zeros(num, jnp.int32), jnp.zeros((num, mean.shape[0])), variance, penalty)
     return jax.lax.fori_loop(0, num, pick, start)[0]

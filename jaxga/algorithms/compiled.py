@@ -19,10 +19,9 @@ def compiled(
     tell: Callable[..., tuple[PyTree, Best]],
 ) -> Algorithm:
     """The algorithm of these functions, each jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
-    told = jax.jit(tell)
 
     def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Best]:
-        genomes, loss = jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32)
+        # Checked while it is traced: a call with the shapes of an earlier one goes straight to the compiled program.
         for name, array, shape in (
             ("genomes", genomes, (population_size, space.size)),
             ("loss", loss, (population_size,)),
@@ -30,6 +29,6 @@ def compiled(
         ):
             if jnp.shape(array) != shape:
                 raise ValueError(f"tell: {name} must have shape {list(shape)}, got {list(jnp.shape(array))}")
-        return told(key, state, genomes, loss, loss_var)
+        return tell(key, state, jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32), loss_var)
 
-    return Algorithm(jax.jit(init), jax.jit(ask), checked_tell, population_size)
+    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size)

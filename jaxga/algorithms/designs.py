@@ -15,6 +15,7 @@ from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 _SOBOL_BITS = 24
+_MAX_MAXIMIN = 256
 
 
 def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: int = 1) -> Array:
@@ -35,6 +36,8 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
         return jnp.min(gaps + 1e6 * jnp.eye(num))
 
     samples = latin_hypercube_sample(key, num, num_genes, num_tries)
+    if num_tries == 1:
+        return samples[0]
     return samples[jnp.argmax(jax.vmap(nearest)(samples))]
 
 
@@ -49,7 +52,8 @@ def founders(key: Array, num: int, space: SearchSpace) -> Array:
     """
     num_ordered = max(1, int(np.sum(~space.is_categorical)))
     reach = jnp.where(jnp.asarray(space.is_categorical), 1.0, min(1.0, math.sqrt(math.log(num) / num_ordered)))
-    points = maximin_latin_hypercube(key, num, space.size)
+    # Of many points no sample has the nearest two much further apart than another, and the distances are num^2.
+    points = maximin_latin_hypercube(key, num, space.size, 20 if num <= _MAX_MAXIMIN else 1)
     return space.snap(0.5 * (1.0 - reach)[None] + reach[None] * points)
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from jax import Array
 
 from jaxga.algorithms.acquisition import Candidates, candidates, greedy_batch, prediction_covariance
-from jaxga.algorithms.archive import Archive, empty, insert, same_rows
+from jaxga.algorithms.archive import Archive, empty, insert, repeats, same_rows
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
-from jaxga.algorithms.parents import Breeder, Parents, best_parents, breed, breeder
+from jaxga.algorithms.parents import Breeder, best_parents, breed, breeder
 from jaxga.algorithms.targets import as_loss, shows_noise, targets, typical_gap
 from jaxga.base import Algorithm, Best, Offspring, PyTree, Species, Surrogate
 from jaxga.checks import MAX_POPULATION, check_count, check_search, check_size
@@ -31,6 +31,7 @@ _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settle
 _NUM_CANDIDATES = 1024
 _FRESH_EVERY = 5  # of the dense sample every fifth candidate is a uniform draw
 _MIN_ARCHIVE, _MAX_ARCHIVE = 512, 1024  # the surrogates' cost grows with its square and cube
+_ROUND_SIZE = 128
 _POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 384, 3, 128
 _CHUNK_SIZE = 4096
 _TYPICAL_RANK = 96  # or P, if that is more: of many evaluations the model has to tell the best apart
@@ -91,22 +92,19 @@ class _Plan(NamedTuple):
         return max(_TYPICAL_RANK, self.population_size)
 
     @property
-    def wanted_pool(self) -> int:
-        return max(_POOL_SIZE, _POOL_A_INVADER * self.most_invaders)
+    def num_rounds(self) -> int:
+        """The invaders are chosen in rounds, each from a pool of its own: the cost of a round grows with its cube."""
+        return max(1, -(-self.most_invaders // _ROUND_SIZE))
 
     @property
-    def num_chunks(self) -> int:
-        """The dense sample is bred and judged in equal chunks."""
-        return -(-self.num_candidates // max(_CHUNK_SIZE, self.wanted_pool))
-
-    @property
-    def chunk_size(self) -> int:
-        return -(-self.num_candidates // self.num_chunks) if self.most_invaders else 0
+    def round_size(self) -> int:
+        return -(-self.most_invaders // self.num_rounds)
 
     @property
     def pool_size(self) -> int:
-        """The invaders are chosen from so many of the sample, those of the greatest expected improvement."""
-        return min(self.wanted_pool, self.chunk_size)
+        """A pool is so many candidates of the dense sample."""
+        wanted = max(_POOL_SIZE, _POOL_A_INVADER * self.round_size) + _POOL_SAMPLE
+        return min(wanted, self.num_candidates // self.num_rounds)
 
 
 @single_precision
@@ -225,24 +223,23 @@ def _ask(plan: _Plan, key: Array, state: InvasiveState) -> tuple[Offspring, Inva
 
 def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring:
     """Children, then invaders; the last place is for another evaluation of the best, while noise is sought or found."""
-    key_draws, key_chunks = jax.random.split(key)
+    key_draws, _ = jax.random.split(key)
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive, beliefs.worth, plan.num_parents)
     parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
     incumbent = jnp.min(jnp.where(archive.valid, beliefs.mean, jnp.inf), initial=1e6)
-    judge = partial(candidates, plan.model, state.params, incumbent)
 
-    # The litters and the first chunk of the sample together: half as much program to compile.
-    draws = uniform(key_draws, (num_bred + plan.chunk_size, plan.breeder.num_draws))
-    is_fresh = np.concatenate([np.zeros(num_bred, bool), _fresh(plan.chunk_size)])
+    # The litters and the dense sample together: half as much program to compile.
+    sampled = np.arange(plan.num_candidates if plan.most_invaders else 0)
+    is_fresh = np.concatenate([np.zeros(num_bred, bool), sampled % _FRESH_EVERY == 0])
+    draws = uniform(key_draws, (len(is_fresh), plan.breeder.num_draws))
     genomes, numbers = breed(plan.breeder, draws, parents, is_fresh)
-    bred = judge(genomes)
-    kept = _best_of_litters(plan, state, bred.rows(slice(num_bred)))
-    members, numbers = bred.rows(kept), numbers[kept]
+    bred = _judged(plan, state, incumbent, genomes)
+    kept = _best_of_litters(plan, bred.rows(slice(num_bred)))
     if plan.most_invaders:
-        pool = _pool(plan, key_chunks, parents, judge, bred.rows(slice(num_bred, None)))
-        members = members.joined(pool.rows(_invaders(plan, state, incumbent, pool)))
-        numbers = jnp.concatenate([numbers, jnp.full((plan.most_invaders, 2), -1, jnp.int32)])
+        numbers = numbers.at[num_bred:].set(-1)
+        kept = jnp.append(kept, num_bred + _invaders(plan, state, incumbent, bred.rows(slice(num_bred, None))))
+    members, numbers = bred.rows(kept), numbers[kept]
 
     place = jnp.arange(plan.population_size)
     num_children = plan.population_size - jnp.where(state.noisy, plan.least_invaders, plan.most_invaders)
@@ -262,8 +259,20 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     return Offspring(genomes, species, numbers, jnp.where(predicts, predicted, jnp.inf))
 
 
-def _fresh(num: int) -> np.ndarray:
-    return np.arange(num) % _FRESH_EVERY == 0
+def _judged(plan: _Plan, state: InvasiveState, incumbent: Array, genomes: Array) -> Candidates:
+    """Genomes f32[N, D] with predictions and scores, in chunks that bound memory."""
+
+    def judge(genomes: Array) -> Candidates:
+        return candidates(plan.model, state.params, incumbent, genomes, _penalty(state, genomes))
+
+    num = genomes.shape[0]
+    num_chunks = -(-num // _CHUNK_SIZE)
+    if num_chunks == 1:
+        return judge(genomes)
+    size = -(-num // num_chunks)
+    chunks = jnp.pad(genomes, ((0, num_chunks * size - num), (0, 0))).reshape(num_chunks, size, -1)
+    judged = jax.lax.map(judge, chunks)
+    return Candidates(*(field.reshape(num_chunks * size, *field.shape[2:])[:num] for field in judged))
 
 
 def _penalty(state: InvasiveState, genomes: Array) -> Array:
@@ -272,37 +281,35 @@ def _penalty(state: InvasiveState, genomes: Array) -> Array:
     return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
 
-def _best_of_litters(plan: _Plan, state: InvasiveState, bred: Candidates) -> Array:
+def _best_of_litters(plan: _Plan, bred: Candidates) -> Array:
     """i32[C]: the place of the greatest expected improvement in each litter."""
-    score = (bred.score - _penalty(state, bred.genomes)).reshape(plan.most_children, plan.litter_size)
+    score = (bred.score - bred.penalty).reshape(plan.most_children, plan.litter_size)
     return jnp.arange(plan.most_children) * plan.litter_size + jnp.argmax(score, axis=1)
 
 
-def _pool(
-    plan: _Plan, key: Array, parents: Parents, judge: Callable[[Array], Candidates], first: Candidates
-) -> Candidates:
-    """The best of a dense sample that begins with the chunk ``first``, and some of this chunk whatever their scores."""
+def _invaders(plan: _Plan, state: InvasiveState, incumbent: Array, sample: Candidates) -> Array:
+    """i32[I]: the places of the invaders in the dense sample.
 
-    def best_of(sample: Candidates) -> Candidates:
-        return sample.rows(jax.lax.top_k(sample.score, plan.pool_size)[1])
+    They are chosen from its best, and from its first rows whatever their scores. The pools of the rounds are alike: the
+    candidates are dealt to them in turn. No setting is in two of them.
+    """
+    num_rounds, model = plan.num_rounds, plan.model
+    assert model is not None
+    penalty = jnp.where(state.noisy, 0.0, jnp.maximum(sample.penalty, _DUPLICATE * repeats(sample.genomes)))
+    sample = sample._replace(penalty=penalty)
+    always = jnp.arange(plan.num_candidates) < num_rounds * _POOL_SAMPLE
+    order = jax.lax.top_k(jnp.where(always, jnp.inf, sample.score), num_rounds * plan.pool_size)[1]
 
-    def add_chunk(kept: Candidates, key: Array) -> tuple[Candidates, None]:
-        draws = uniform(key, (plan.chunk_size, plan.breeder.num_draws))
-        genomes, _ = breed(plan.breeder, draws, parents, _fresh(plan.chunk_size))
-        return best_of(kept.joined(judge(genomes))), None
+    def choose(places: Array) -> Array:
+        pool = sample.rows(places)
+        covariance = prediction_covariance(model, state.params, pool)
+        return places[greedy_batch(pool.mean, covariance, incumbent, pool.penalty, state.noisy, plan.round_size)]
 
-    kept = best_of(first)
-    if plan.num_chunks > 1:
-        kept, _ = jax.lax.scan(add_chunk, kept, jax.random.split(key, plan.num_chunks - 1))
-    return kept.joined(first.rows(slice(_POOL_SAMPLE)))
-
-
-def _invaders(plan: _Plan, state: InvasiveState, incumbent: Array, pool: Candidates) -> Array:
-    """i32[I]: the places of the invaders in the pool."""
-    assert plan.model is not None
-    covariance = prediction_covariance(plan.model, state.params, pool)
-    same = same_rows(pool.genomes, pool.genomes) & ~state.noisy
-    return greedy_batch(pool.mean, covariance, incumbent, _penalty(state, pool.genomes), same, plan.most_invaders)
+    if num_rounds == 1:
+        return choose(order)
+    picks = jax.lax.map(choose, order.reshape(plan.pool_size, num_rounds).T)
+    # The first picks of all rounds first: with noise only the first half of the invaders is used.
+    return picks.T.reshape(-1)[: plan.most_invaders]
 
 
 def _tell(

@@ -28,15 +28,19 @@ def inverse_root(covariance: Array) -> Array:
 
 
 def _small(matrix: Array) -> Array:
-    """Gaussian elimination of [matrix | identity]; each pivot row is divided by the square root of its pivot."""
+    """Gaussian elimination of [matrix | identity]; each pivot row is divided by the square root of its pivot.
+
+    In place: an eliminated column has no entry below its pivot, so that its column of the identity is stored there.
+    """
     size = matrix.shape[0]
     places = jnp.arange(size)
 
     def eliminate(i: Array, rows: Array) -> Array:
+        here = places == i
         pivot = jnp.sqrt(jnp.where(rows[i, i] > _LEAST_PIVOT, rows[i, i], 1.0))
-        row = rows[i] / pivot
-        factors = jnp.where(places > i, rows[:, i] / pivot, 0.0)
-        return jnp.where((places == i)[:, None], row[None, :], rows - jnp.outer(factors, row))
+        row = jnp.where(here, 1.0, rows[i]) / pivot
+        factors = rows[:, i] / pivot
+        below = jnp.where(here[None, :], 0.0, rows) - factors[:, None] * row[None, :]
+        return jnp.where(here[:, None], row[None, :], jnp.where((places > i)[:, None], below, rows))
 
-    rows = jnp.concatenate([matrix, jnp.eye(size)], axis=1)
-    return jax.lax.fori_loop(0, size, eliminate, rows)[:, size:]
+    return jnp.tril(jax.lax.fori_loop(0, size, eliminate, matrix))
