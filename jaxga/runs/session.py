@@ -185,3 +185,9 @@ def write_result(
     }
     write_json(path / "result.json", result)
     return result
+
+
+def add_seconds(path: Path, result: dict[str, Any], part: str, seconds: float) -> None:
+    """Write ``result.json`` again with the time of a part that came after it."""
+    result["seconds"][part] = seconds
+    write_json(path / "result.json", result)
