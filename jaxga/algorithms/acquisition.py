@@ -29,12 +29,11 @@ class Candidates(NamedTuple):
         return Candidates(*(field[places] for field in self))
 
 
-def candidates(
-    model: Surrogate | None, params: PyTree, incumbent: Array, genomes: Array, penalty: Array
-) -> Candidates:
+def candidates(model: Surrogate | None, params: PyTree, incumbent: Array, genomes: Array, penalty: Array) -> Candidates:
     """Genomes f32[N, D] with the model's predictions; without a model zeros."""
     if model is None:
-        return Candidates(genomes, *jnp.zeros((3, genomes.shape[0])), penalty)
+        zeros = jnp.zeros(genomes.shape[0])
+        return Candidates(genomes, zeros, zeros, zeros, penalty)
     mean, std = model.predict(params, genomes)
     return Candidates(genomes, mean, std, log_expected_improvement(mean, std, incumbent), penalty)
 
