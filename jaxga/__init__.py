@@ -10,7 +10,9 @@ runtime.configure()  # before JAX starts its CPU client
 
 from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
+from jaxga.batches import in_batches  # noqa: E402
 from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
+from jaxga.many import optimize_many  # noqa: E402
 from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
 from jaxga.precision import single_precision  # noqa: E402
 from jaxga.registry import ALGORITHMS  # noqa: E402
@@ -44,11 +46,13 @@ __all__ = [
     "Uniform",
     "as_task",
     "ga",
+    "in_batches",
     "invasive_ga",
     "load",
     "maximize",
     "minimize",
     "optimize",
+    "optimize_many",
     "random_search",
     "run",
     "run_defaults",

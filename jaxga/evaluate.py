@@ -4,7 +4,8 @@ This is the only place where the population axis is added to a task.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,11 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga.base import Evaluation, Task
+from jaxga.text import check_choice
+
+# Who trains under the same seeds: nobody, the members of one generation, or those of all generations.
+Seeds = Literal["own", "generation", "run"]
+SEEDS: tuple[str, ...] = get_args(Seeds)
 
 
 class Scores(NamedTuple):
@@ -37,28 +43,42 @@ def evaluate(
     genomes: Array,
     *,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     chunk_size: int | None = None,
     mesh: Mesh | None = None,
 ) -> Scores:
-    """Score every genome, each under ``num_replicates`` seeds of its own.
+    """Score every genome, each under ``num_replicates`` seeds.
 
-    Replicate ``r`` of member ``i`` uses the key ``fold_in(fold_in(key, i), r)``: it depends neither on the chunk size
-    nor on the devices.
+    Replicate ``r`` of member ``i`` uses the key ``fold_in(fold_in(key, i), r)``; where seeds are shared, every member
+    uses those of member 0. A key depends neither on the chunk size nor on the devices.
 
     Args:
         task: scores one setting; passed as an argument of the compiled program.
-        key: the generation's evaluation key.
+        key: the generation's evaluation key; with ``seeds="run"`` the same one in every generation.
         genomes: f32[P, D] in the unit cube.
         num_replicates: R >= 1, trainings per member.
-        chunk_size: as in :func:`train_members`.
+        seeds: ``"own"``: each member has seeds of its own; ``"generation"`` or ``"run"``: all have the same R.
+        chunk_size: as in :func:`train_members`; where seeds are shared, the trainings of one chunk share one seed,
+            unless the chunk holds all.
         mesh: as in :func:`train_members`.
+
+    Raises:
+        ValueError: for other ``seeds``.
     """
+    check_choice("seeds", seeds, SEEDS)
+    train = partial(train_members, type(task).evaluate, task, chunk_size=chunk_size, mesh=mesh)
     population_size = genomes.shape[0]
-    job = jnp.arange(population_size * num_replicates)
+    job = jnp.arange((population_size if seeds == "own" else 1) * num_replicates)
     member, replicate = job // num_replicates, job % num_replicates
     keys = jax.vmap(lambda m, r: jax.random.fold_in(jax.random.fold_in(key, m), r))(member, replicate)
-    evaluation = train_members(type(task).evaluate, task, keys, genomes[member], chunk_size=chunk_size, mesh=mesh)
-    value, metrics, _ = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
+    if seeds == "own":
+        evaluation = train(keys, genomes[member])
+        value, metrics, _ = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
+    else:
+        is_whole = chunk_size is None or chunk_size >= population_size * num_replicates
+        train_all = partial(train, genomes=genomes)
+        evaluation = jax.vmap(train_all)(keys) if is_whole else lax.map(train_all, keys)
+        value, metrics, _ = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), evaluation)
     loss = task.objective.sign * value.mean(axis=1)
     failed = ~jnp.isfinite(loss)
     loss_var = value.var(axis=1, ddof=1) / num_replicates if num_replicates > 1 else jnp.zeros_like(loss)
@@ -94,15 +114,15 @@ def train_members(
     mesh: Mesh | None = None,
     keep_model: bool = False,
 ) -> Evaluation:
-    """Call ``method(task, key, setting)`` for N pairs of a key and a genome.
+    """Call ``method(task, key, setting)`` for N genomes, each with a key.
 
     Args:
         method: the task's ``evaluate`` or ``test``, as a function of the task.
         task: the same on every device.
-        keys: key[N].
+        keys: key[N], or key[] that all of them share: what depends on the key alone is then computed once a chunk.
         genomes: f32[N, D].
-        chunk_size: how many trainings run side by side on a device, None for all at once. A chunk
-            bounds memory, and on a CPU its arrays stay in the cache.
+        chunk_size: how many trainings run side by side on a device at most, None for all at once. A chunk bounds
+            memory, and on a CPU its arrays stay in the cache. Chunks are of one size: of 10, a chunk of 8 makes 2 of 5.
         mesh: the devices that share the trainings, over its axis ``"pop"``; None for one device.
         keep_model: whether the N trained models are returned too.
 
@@ -112,10 +132,13 @@ def train_members(
     num_jobs = genomes.shape[0]
     num_devices = 1 if mesh is None else mesh.shape["pop"]
     num_local = -(-num_jobs // num_devices)
-    chunk = num_local if chunk_size is None else min(chunk_size, num_local)
+    num_chunks = 1 if chunk_size is None else -(-num_local // chunk_size)
+    chunk = -(-num_local // num_chunks)
     # Padding repeats real jobs: a remainder would trace the task a second time.
-    num_padded = -(-num_local // chunk) * chunk * num_devices
+    num_padded = num_chunks * chunk * num_devices
     padding = jnp.arange(num_padded) % num_jobs
+    is_shared = keys.ndim == 0
+    padded_keys = keys if is_shared else keys[padding]
 
     def one(task: Task, key: Array, genome: Array) -> Evaluation:
         value, metrics, model = Evaluation(*method(task, key, task.space.decode(genome)))
@@ -124,22 +147,23 @@ def train_members(
         return Evaluation(jnp.asarray(value, jnp.float32), *jax.tree.map(jnp.asarray, kept))
 
     def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
-        num, train = genomes.shape[0], jax.vmap(one, in_axes=(None, 0, 0))
+        num, train = genomes.shape[0], jax.vmap(one, in_axes=(None, None if is_shared else 0, 0))
         if chunk == num:
             return train(task, keys, genomes)
         # `lax.map(batch_size=)` does the same, but fails on arrays without an element, which a model may have.
-        chunks = jax.tree.map(lambda x: x.reshape(num // chunk, chunk, *x.shape[1:]), (keys, genomes))
-        trained = lax.map(lambda jobs: train(task, *jobs), chunks)
+        jobs = genomes if is_shared else (keys, genomes)
+        chunks = jax.tree.map(lambda x: x.reshape(num // chunk, chunk, *x.shape[1:]), jobs)
+        trained = lax.map(lambda jobs: train(task, *((keys, jobs) if is_shared else jobs)), chunks)
         return jax.tree.map(lambda x: x.reshape(num, *x.shape[2:]), trained)
 
     if mesh is None:
-        evaluation = on_one_device(task, keys[padding], genomes[padding])
+        evaluation = on_one_device(task, padded_keys, genomes[padding])
     else:
         population, everywhere = PartitionSpec("pop"), PartitionSpec()
-        specs = (everywhere, population, population)
+        specs = (everywhere, everywhere if is_shared else population, population)
         on_mesh = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=population, check_vma=False)
         # The rest of a generation is little work: every device does all of it.
         evaluation = lax.with_sharding_constraint(
-            on_mesh(task, keys[padding], genomes[padding]), NamedSharding(mesh, everywhere)
+            on_mesh(task, padded_keys, genomes[padding]), NamedSharding(mesh, everywhere)
         )
     return jax.tree.map(lambda x: x[:num_jobs], evaluation)

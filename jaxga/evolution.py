@@ -1,6 +1,7 @@
 """One generation, ask -> evaluate -> tell, as one pure function; many of them by ``lax.scan``."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,11 +10,13 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from jaxga.base import Algorithm, Best, Offspring, PyTree, Task
-from jaxga.evaluate import evaluate
+from jaxga.evaluate import SEEDS, Seeds, evaluate
+from jaxga.text import check_choice
 
-# Streams of a run's root key: 0 is for the algorithm's init, t + 1 for generation t, the last one for the fresh seeds
-# of the winner.
+# Streams of a run's root key: 0 is for the algorithm's init, t + 1 for generation t, the last but one for the seeds
+# that all generations share, the last one for the fresh seeds of the winner.
 _INIT_STREAM = 0
+_SHARED_STREAM = 2**32 - 2
 _FRESH_STREAM = 2**32 - 1
 
 
@@ -68,21 +71,33 @@ def make_step(
     algorithm: Algorithm,
     *,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     chunk_size: int | None = None,
     mesh: Mesh | None = None,
 ) -> Step:
     """``step(key, state, task) -> (state, record)``: one generation, to be jitted, scanned or vmapped.
 
     ``key`` is the run's root key; generation ``t`` uses ``fold_in(key, t + 1)``, so a run that is
-    stopped and resumed draws the same numbers.
+    stopped and resumed draws the same numbers. ``seeds`` is as in :func:`jaxga.run`.
     """
+    check_choice("seeds", seeds, SEEDS)
 
     def step(key: Array, state: State, task: Task) -> tuple[State, Record]:
         key_generation = jax.random.fold_in(key, state.generation + 1)
         key_ask, key_evaluate, key_tell = jax.random.split(key_generation, 3)
         offspring, asked = algorithm.ask(key_ask, state.algorithm)
         genomes = offspring.genomes
-        scores = evaluate(task, key_evaluate, genomes, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh)
+        if seeds == "run":
+            key_evaluate = jax.random.fold_in(key, _SHARED_STREAM)
+        scores = evaluate(
+            task,
+            key_evaluate,
+            genomes,
+            num_replicates=num_replicates,
+            seeds=seeds,
+            chunk_size=chunk_size,
+            mesh=mesh,
+        )
         told, best = algorithm.tell(key_tell, asked, genomes, scores.loss, scores.loss_var)
         record = Record(state.generation, offspring, *scores, best=best)
         return State(state.generation + 1, told), record
@@ -112,7 +127,8 @@ def advance(step: Step, max_generations: int) -> Callable[[Array, State, Task, A
         def body(i: Array, carry: tuple[State, Record]) -> tuple[State, Record]:
             state, records = carry
             state, record = step(key, state, task)
-            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), records, record)
+            write = partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return state, jax.tree.map(write, records, record)
 
         _, shapes = jax.eval_shape(step, key, state, task)
         records = jax.tree.map(lambda x: jnp.zeros((max_generations, *x.shape), x.dtype), shapes)

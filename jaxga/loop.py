@@ -1,8 +1,7 @@
 """The host loop: one compiled generation after another, and everything that is not on the device."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,8 +14,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxga import evolution
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
-from jaxga.evaluate import train_members
+from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
+from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
+from jaxga.programs import kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
 
@@ -35,12 +36,29 @@ class Generation(NamedTuple):
         state: the run's state after it, None inside a dispatch of several generations.
         seconds: wall-clock time from the previous generation to this one.
         compile_seconds: of these, what compiling took; not 0 in the first generation only.
+        chunk_size: trainings side by side on a device at most, None for all.
     """
 
     record: Record
     state: State | None
     seconds: float
     compile_seconds: float
+    chunk_size: int | None
+
+
+class Generations(Iterator[Generation]):
+    """The generations of a run; ``chunk_size`` is of the next one."""
+
+    def __init__(self, generations: Iterator[Generation], chunks: Chunks) -> None:
+        self._generations, self._chunks = generations, chunks
+
+    def __next__(self) -> Generation:
+        return next(self._generations)
+
+    @property
+    def chunk_size(self) -> int | None:
+        """Trainings side by side on a device at most: planned, and halved where the memory did not suffice."""
+        return self._chunks.size
 
 
 def run(
@@ -50,11 +68,12 @@ def run(
     key: Array | int = 0,
     num_generations: int,
     num_replicates: int = 1,
-    chunk_size: int | None = None,
+    seeds: Seeds = "own",
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     state: State | None = None,
-) -> Iterator[Generation]:
+) -> Generations:
     """Evolve, yielding each generation; the next one is dispatched before the last is yielded.
 
     Args:
@@ -62,8 +81,15 @@ def run(
         algorithm: what proposes settings.
         key: the root key of the run, or its seed.
         num_generations: the total number; with ``state``, those already done are counted in.
-        num_replicates: trainings per member, each under a seed of its own.
-        chunk_size: trainings side by side on a device, None for all.
+        num_replicates: R, trainings per member, each under another seed.
+        seeds: who trains under the same R seeds (initial weights, minibatches, environments; for a task that draws
+            them from its key alone). ``"own"``: nobody. ``"generation"``: all members of a generation, so that their
+            differences come from their settings alone; the next generation has other seeds. ``"run"``: all members
+            of all generations; the objective is then a deterministic function of the setting. An algorithm that
+            estimates noise finds none, and the search may prefer settings that suit these R seeds alone; the value
+            of the winner under fresh seeds (:func:`evaluate_fresh`) shows it.
+        chunk_size: trainings side by side on a device at most, None for all; ``"auto"`` as in
+            :func:`jaxga.chunks.plan_chunk`. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations in one run of the compiled program; it changes no bit of any of them.
         state: where to go on from, as a :class:`Generation` holds it; None to start anew.
@@ -71,31 +97,31 @@ def run(
     Raises:
         ValueError: before anything is compiled, where an argument is out of its range.
         AllMembersFailed: once every member of the first generations has failed.
-        MemoryError: the trainings side by side do not fit the device.
+        MemoryError: one training, or the chunk that was asked for, does not fit the device.
     """
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
-    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
-    check_size("num_replicates", num_replicates, 1)
+    check_sizes(algorithm, num_generations, num_replicates, chunk_size)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
-    if chunk_size is not None:
-        check_count("chunk_size", chunk_size, 1)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
     if state is not None:
         _check_state(state, jax.eval_shape(partial(evolution.init, algorithm), root_key))
     check_task(task)
-    return _generations(
-        task,
-        algorithm,
-        root_key,
-        num_generations,
-        state,
-        generations_per_dispatch,
-        evolution.make_step(algorithm, num_replicates=num_replicates, chunk_size=chunk_size, mesh=mesh),
-        mesh,
+    chunks = Chunks(plan_chunk(chunk_size, task), algorithm.population_size * num_replicates, mesh)
+    program_of = partial(generations_program, task, algorithm, num_replicates, seeds, mesh)
+    generations = _generations(
+        task, algorithm, root_key, num_generations, state, generations_per_dispatch, program_of, chunks, mesh
     )
+    return Generations(generations, chunks)
+
+
+def check_sizes(algorithm: Any, num_generations: Any, num_replicates: Any, chunk_size: Any) -> None:
+    """Raise ``ValueError`` unless ``algorithm`` is one and the numbers are in their ranges; see :func:`run`."""
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(f"algorithm must be an Algorithm, got {algorithm!r}")
+    check_count("num_generations", num_generations, 1, MAX_MEMBERS // algorithm.population_size)
+    check_size("num_replicates", num_replicates, 1)
+    check_chunk_size(chunk_size)
 
 
 def _check_state(state: Any, like: State) -> None:
@@ -111,73 +137,71 @@ def _generations(
     num_generations: int,
     state: State | None,
     generations_per_dispatch: int,
-    step: evolution.Step,
+    program_of: Callable[[int, int | None], Any],
+    chunks: Chunks,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
     last = time.perf_counter()
     current = evolution.init(algorithm, root_key) if state is None else state
     done = int(current.generation)
     end = jnp.int32(num_generations)
-    jit: Callable[..., Any] = partial(jax.jit, compiler_options=compiler_options())
     if mesh is not None:
         # One sharding for what comes in and what goes out, or the second generation compiles again.
         root_key, current, task, end = replicate((root_key, current, task, end), mesh)
-        jit = partial(jit, out_shardings=NamedSharding(mesh, PartitionSpec()))
     program: Any = None
     compile_seconds = 0.0
 
-    def dispatch(state: State) -> tuple[State, Record, int] | None:
+    def dispatch(state: State, done: int) -> tuple[State, Record, int]:
         nonlocal program, compile_seconds
         length = min(generations_per_dispatch, num_generations - done)
-        if length <= 0:
-            return None
         arguments = (root_key, state, task, end)
-        if program is None:
+        if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-            with _memory_named():  # the first dispatch is the longest
-                program = jit(evolution.advance(step, length)).lower(*arguments).compile()
-            compile_seconds = time.perf_counter() - began
-        with _memory_named():
-            return *program(*arguments), length
+            program = chunks.compile(lambda size: program_of(length, size).lower(*arguments).compile())
+            compile_seconds += time.perf_counter() - began
+        return *program(*arguments), length
 
-    any_finite = done > 0
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
     is_blocking = mesh is not None and jax.default_backend() == "cpu"
-    pending = dispatch(current)
-    while pending is not None:
-        current, stacked, length = pending
-        done += length
-        pending = None if is_blocking else dispatch(current)
-        with _memory_named():
-            records = jax.device_get(stacked)
-        for i in range(length):
-            record: Record = jax.tree.map(lambda x, i=i: x[i], records)
-            any_finite |= bool(np.isfinite(record.loss).any())
-            if not any_finite:
-                raise AllMembersFailed(
-                    f"every one of the {record.loss.size} members of generation {int(record.generation) + 1} failed: "
-                    f"no value of the objective {task.objective.name!r} is finite"
-                )
+    pending = None
+    while done < num_generations:
+        try:
+            following, stacked, length = pending or dispatch(current, done)
+            is_ahead = done + length < num_generations and not is_blocking
+            pending = dispatch(following, done + length) if is_ahead else None
+            records: Record = jax.device_get(stacked)
+        except jax.errors.JaxRuntimeError as error:
+            chunks.halve(error)
+            program = pending = None
+            continue
+        if done == 0 and not np.isfinite(records.loss[0]).any():
+            raise AllMembersFailed(
+                f"every one of the {records.loss[0].size} members of generation 1 failed: "
+                f"no value of the objective {task.objective.name!r} is finite"
+            )
+        current, done = following, done + length
+        fields, structure = jax.tree.flatten(records)
+        # The rows beyond those of this dispatch are empty.
+        for i, row in zip(range(length), zip(*fields, strict=True), strict=False):
             now = time.perf_counter()
-            yield Generation(record, current if i == length - 1 else None, now - last, compile_seconds)
+            record, is_last = structure.unflatten(row), i == length - 1
+            yield Generation(record, current if is_last else None, now - last, compile_seconds, chunks.size)
             last, compile_seconds = now, 0.0
-        if is_blocking:
-            pending = dispatch(current)
 
 
-@contextmanager
-def _memory_named() -> Iterator[None]:
-    """Turn a device's "out of memory" into a ``MemoryError`` that names the remedy."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        first_line = str(error).strip().splitlines()[0]
-        raise MemoryError(
-            f"the trainings of a generation do not fit the device's memory: set chunk_size (--chunk), how many of them "
-            f"run side by side ({first_line})"
-        ) from error
+@kept_program
+def generations_program(
+    algorithm: Algorithm,
+    num_replicates: int,
+    seeds: Seeds,
+    mesh: Mesh | None,
+    max_generations: int,
+    chunk_size: int | None,
+) -> Any:
+    """The jitted :func:`jaxga.evolution.advance`."""
+    step = evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh)
+    sharding: dict[str, Any] = {} if mesh is None else {"out_shardings": NamedSharding(mesh, PartitionSpec())}
+    return jax.jit(evolution.advance(step, max_generations), compiler_options=compiler_options(), **sharding)
 
 
 def as_key(key: Any) -> Array:
@@ -198,13 +222,30 @@ def as_key(key: Any) -> Array:
     raise ValueError(f"key must be a seed in [0, {MAX_SEED}] or one threefry2x32 key of jax.random, got {given}")
 
 
+def as_keys(keys: Any) -> Array:
+    """S >= 1 seeds or keys, each as in :func:`as_key`, as typed keys key[S]; ``ValueError`` for anything else."""
+    is_array = isinstance(keys, Array | np.ndarray)
+    fits = isinstance(keys, Sequence) and not isinstance(keys, str)
+    if is_array:
+        fits = keys.ndim == (2 if keys.dtype == np.uint32 else 1)  # raw keys are u32[S, 2]
+    if not fits or not len(keys):
+        given = f"an array of type {keys.dtype} and shape {list(keys.shape)}" if is_array else repr(keys)
+        raise ValueError(f"keys must be 1 or more seeds or threefry2x32 keys, in a list or an array [S], got {given}")
+    if isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
+        as_key(keys[0])  # of threefry
+        return keys
+    each = [as_key(key) for key in (np.asarray(keys) if is_array else keys)]
+    data = np.stack([np.asarray(jax.random.key_data(key)) for key in each])
+    return jax.random.wrap_key_data(jnp.asarray(data), impl="threefry2x32")
+
+
 def evaluate_fresh(
     task: Task,
     genome: np.ndarray,
     *,
     key: Array | int,
     num_seeds: int,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
 ) -> Evaluation:
     """Evaluate one setting under seeds that no generation of the run with this root key used.
@@ -214,15 +255,30 @@ def evaluate_fresh(
     Returns:
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
-    method = getattr(type(task), "test", type(task).evaluate)
-
-    def evaluate_all(task: Task, key: Array, genome: Array) -> Evaluation:
-        keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
-        genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-        return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
-
+    check_chunk_size(chunk_size)
     arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
     if mesh is not None:
         arguments = replicate(arguments, mesh)
-    with _memory_named():
-        return jax.device_get(jax.jit(evaluate_all, compiler_options=compiler_options())(*arguments))
+    chunks = Chunks(plan_chunk(chunk_size, task, winner_method(task)), num_seeds, mesh)
+    return chunks.run(partial(fresh_program, task, num_seeds, mesh), *arguments)
+
+
+@kept_program
+def fresh_program(num_seeds: int, mesh: Mesh | None, chunk_size: int | None) -> Any:
+    """``(task, key, genome f32[D]) -> Evaluation`` under ``num_seeds`` seeds."""
+    evaluate = partial(evaluate_seeds, num_seeds=num_seeds, chunk_size=chunk_size, mesh=mesh)
+    return jax.jit(evaluate, compiler_options=compiler_options())
+
+
+def winner_method(task: Task) -> Callable[..., Evaluation]:
+    """How the winner is evaluated: the task's ``test``, or its ``evaluate``."""
+    return getattr(type(task), "test", type(task).evaluate)
+
+
+def evaluate_seeds(
+    task: Task, key: Array, genome: Array, *, num_seeds: int, chunk_size: int | None, mesh: Mesh | None
+) -> Evaluation:
+    """One genome f32[D] under the seeds ``fold_in(key, 0)``, ``fold_in(key, 1)``, ...; pure JAX."""
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
+    genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
+    return train_members(winner_method(task), task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)

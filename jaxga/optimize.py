@@ -16,7 +16,10 @@ from jax.sharding import Mesh
 from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
+from jaxga.chunks import ChunkSize, check_chunk_size
+from jaxga.evaluate import SEEDS, Seeds
 from jaxga.loop import as_key
+from jaxga.programs import NUM_KEPT
 from jaxga.registry import ALGORITHMS
 from jaxga.result import Result
 from jaxga.runs.callbacks import Callback, Callbacks
@@ -26,6 +29,7 @@ from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
 from jaxga.space import Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
+from jaxga.text import check_choice
 
 AlgorithmLike = str | Algorithm | Callable[..., Algorithm]
 _POPULATION_SIZE = 64
@@ -39,8 +43,9 @@ def optimize(
     key: Array | int = 0,
     algorithm: AlgorithmLike = invasive_ga,
     num_replicates: int = 1,
+    seeds: Seeds = "own",
     num_fresh: int = 8,
-    chunk_size: int | None = None,
+    chunk_size: ChunkSize = "auto",
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     warm_start: Any = None,
@@ -61,8 +66,11 @@ def optimize(
         key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
         algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
         num_replicates: seeds per member; its value is their mean.
+        seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
+            :func:`jaxga.run`.
         num_fresh: seeds under which the winner is evaluated again at the end; 0 for none.
-        chunk_size: members trained side by side on a device, None for all.
+        chunk_size: members trained side by side on a device at most; None for all; ``"auto"``: as many as suit the task
+            and fit the device. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations per compiled program.
         warm_start: what to begin with: a list of settings, a run's folder or history file, or an Optuna URL.
@@ -82,25 +90,28 @@ def optimize(
         ValueError: an argument is out of its range (the message names it and what is allowed), ``out`` holds another
             run, or a callback failed (what the run had done is saved first).
         AllMembersFailed: no member has a finite value.
-        MemoryError: the trainings side by side do not fit the device (``chunk_size`` bounds them).
+        MemoryError: one training, or the ``chunk_size`` that was asked for, does not fit the device.
     """
     check_attributes(task)
     check_count("num_fresh", num_fresh, 0)
     check_count("num_generations", num_generations, 1)
     check_count("num_replicates", num_replicates, 1)
+    check_choice("seeds", seeds, SEEDS)
+    check_chunk_size(chunk_size)
     check_keep(keep_model)
     rules = Stop() if stop is None else stop
     if not isinstance(rules, Stop):
         raise ValueError(f"stop must be a jaxga.Stop, got {stop!r}")
     if resume and out is None:
         raise ValueError("resume needs out, the folder of the run to go on with")
-    method = _make_algorithm(algorithm, task.space, population_size)
+    method = make_algorithm(algorithm, task.space, population_size)
     search = Search(
         task=task,
         algorithm=method,
         key=as_key(key),
         num_generations=rules.num_generations(num_generations, method.population_size * num_replicates),
         num_replicates=num_replicates,
+        seeds=seeds,
         num_fresh=num_fresh,
         chunk_size=chunk_size,
         mesh=mesh,
@@ -112,6 +123,7 @@ def optimize(
         "pop": method.population_size,
         "generations": num_generations,
         "replicates": num_replicates,
+        "seeds": seeds,
         "fresh": num_fresh,
         "seed": int(key) if isinstance(key, int | np.integer) else jax.random.key_data(search.key).tolist(),
         "chunk": chunk_size,
@@ -132,8 +144,9 @@ class _Options(TypedDict, total=False):
     key: Array | int
     algorithm: AlgorithmLike
     num_replicates: int
+    seeds: Seeds
     num_fresh: int
-    chunk_size: int | None
+    chunk_size: ChunkSize
     mesh: Mesh | None
     generations_per_dispatch: int
     warm_start: Any
@@ -185,8 +198,11 @@ def maximize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **o
     return optimize(function_task(fitness, space, Objective("value", "max")), **options)
 
 
-def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
-    """The algorithm given, or the one that a name or a factory makes."""
+def make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
+    """The algorithm given, or the one that a name or a factory makes.
+
+    Equal options of a registered factory give the same Algorithm, so that its compiled programs are found again.
+    """
     if isinstance(algorithm, Algorithm):
         if population_size not in (None, algorithm.population_size):
             raise ValueError(
@@ -197,10 +213,24 @@ def _make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_siz
     factory: Any = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else algorithm
     if not callable(factory):
         raise ValueError(f"algorithm must be one of {list(ALGORITHMS)}, an Algorithm or its factory, got {algorithm!r}")
-    made = factory(space, population_size=_POPULATION_SIZE if population_size is None else population_size)
+    size = _POPULATION_SIZE if population_size is None else population_size
+    name, options = factory, {}
+    if isinstance(factory, functools.partial) and not factory.args:
+        name, options = factory.func, factory.keywords
+    if name in ALGORITHMS.values():
+        try:
+            return _registered(name, space, **{"population_size": size, **options})
+        except TypeError:  # an option that cannot be hashed, or one that the factory does not have: it says so below
+            pass
+    made = factory(space, population_size=size)
     if not isinstance(made, Algorithm):
         raise ValueError(f"algorithm: a factory must return an Algorithm, got {made!r}")
     return made
+
+
+@functools.lru_cache(NUM_KEPT, typed=True)
+def _registered(factory: Callable[..., Algorithm], space: SearchSpace, **options: Any) -> Algorithm:
+    return factory(space, **options)
 
 
 def _algorithm_name(algorithm: AlgorithmLike) -> str:

@@ -10,6 +10,7 @@ machine, :func:`distributed` joins those of several, and :func:`population_mesh`
 Three private functions of JAX are used (:func:`_private`); a version of JAX without them is supported too.
 """
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -24,6 +25,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
 import jax
@@ -39,6 +41,11 @@ _HEARTBEAT_TIMEOUT = 300
 _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # This environment variable marks the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
+# The limit of a container's memory and what it has taken of it: control groups version 2, version 1.
+_GROUP_MEMORY = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 
 
 def _private(module: str, name: str) -> Any:
@@ -215,6 +222,37 @@ def agree(decision: int) -> int:
     if jax.process_count() == 1:
         return decision
     return int(multihost_utils.broadcast_one_to_all(np.asarray(decision, np.int32)))
+
+
+def device_memory() -> int:
+    """Bytes that a device may hold, of the one that may hold least; all processes must call this function.
+
+    An accelerator says how much it has. The devices of a host's CPU share the memory that is available there now.
+    """
+    device = jax.local_devices()[0]
+    sizes = device.memory_stats() or {}  # a CPU gives None
+    local = sizes["bytes_limit"] if "bytes_limit" in sizes else available_memory() // jax.local_device_count()
+    if jax.process_count() == 1:
+        return local
+    # JAX exchanges int32: a host's number, and its memory in MiB.
+    host = int.from_bytes(hashlib.sha256(socket.gethostname().encode()).digest()[:4], "little", signed=True)
+    hosts, memory = multihost_utils.process_allgather(np.array([host, local >> 20], np.int32)).T
+    if "bytes_limit" not in sizes:
+        memory = memory // (hosts[:, None] == hosts).sum(axis=1)
+    return int(memory.min()) << 20
+
+
+def available_memory() -> int:
+    """Bytes of this host's memory that processes may still take: what Linux says, at most the control group's rest."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # another system: half of what the machine has
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    for limit, used in _GROUP_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
+            available = min(available, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(available, 0)
 
 
 def start_workers(arguments: Sequence[str], num_processes: int) -> None:

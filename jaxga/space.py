@@ -255,7 +255,7 @@ class LogInteger(_Dimension):
         return math.log((self._check(value) + 0.5) / self.low) / self.log_width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Categorical(_Dimension):
     """One of two or more different choices, without an order.
 
@@ -294,6 +294,17 @@ class Categorical(_Dimension):
             raise ValueError(
                 f"Categorical: choices must differ from one another, in float32 and as text, got {choices!r}"
             )
+
+    def __eq__(self, other: object) -> bool:
+        # True, 1 and 1.0 are equal and decode to different types: programs of equal spaces are shared.
+        return isinstance(other, Categorical) and self._typed == other._typed
+
+    def __hash__(self) -> int:
+        return hash(self._typed)
+
+    @property
+    def _typed(self) -> tuple[tuple[type, Any], ...]:
+        return tuple((type(choice), choice) for choice in self.choices)
 
     @property
     def is_numeric(self) -> bool:

@@ -198,14 +198,11 @@ class RunDefaults:
     num_generations: int = 20
     num_replicates: int = 1
     num_fresh: int = 8
-    chunk_size: int | None = None
     is_heavy: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 1)):
             check_count(f"run_defaults: {name}", getattr(self, name), least)
-        if self.chunk_size is not None:
-            check_count("run_defaults: chunk_size", self.chunk_size, 1)
 
 
 _T = TypeVar("_T")
@@ -217,7 +214,6 @@ def run_defaults(
     num_generations: int = RunDefaults.num_generations,
     num_replicates: int = RunDefaults.num_replicates,
     num_fresh: int = RunDefaults.num_fresh,
-    chunk_size: int | None = RunDefaults.chunk_size,
     is_heavy: bool = RunDefaults.is_heavy,
 ) -> Callable[[_T], _T]:
     """A decorator for a factory of tasks, or a task: the sizes that ``jaxga run`` takes where it is given none.
@@ -227,7 +223,6 @@ def run_defaults(
         num_generations: at least 1.
         num_replicates: seeds per member, at least 1.
         num_fresh: seeds under which the winner is trained again at the end, at least 1.
-        chunk_size: trainings side by side on one CPU core, at least 1; None for all. Other devices take all.
         is_heavy: of a registered task, whether a generation takes longer than starting one process per core. Any other
             task is taken to be heavy, because the processes start before it is imported.
 
@@ -238,7 +233,7 @@ def run_defaults(
     >>> defaults_of(my_task).population_size
     10
     """
-    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, chunk_size, is_heavy)
+    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, is_heavy)
 
     def attach(factory: _T) -> _T:
         object.__setattr__(factory, "run_defaults", defaults)  # a task is frozen

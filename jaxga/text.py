@@ -18,6 +18,17 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def show_bytes(number: float) -> str:
+    """A number of bytes with three significant digits.
+
+    >>> show_bytes(3 * 2**29)
+    '1.5 GiB'
+    """
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = min(int(math.log2(max(number, 1)) // 10), len(units) - 1)
+    return f"{number / 1024**power:.3g} {units[power]}"
+
+
 def shorten(text: str, size: int = _MAX_VALUE) -> str:
     """The text, or its first ``size`` characters and three dots."""
     return text if len(text) <= size else f"{text[:size]}..."

@@ -12,15 +12,28 @@ import optax
 from flax import linen as nn
 from jax import Array
 
-from jaxga import Evaluation, LogInteger, LogUniform, Objective, SearchSpace, Uniform, run_defaults, single_precision
+from jaxga import (
+    Evaluation,
+    LogInteger,
+    LogUniform,
+    Objective,
+    SearchSpace,
+    Uniform,
+    in_batches,
+    run_defaults,
+    single_precision,
+)
 from jaxga.checks import check_count
 from jaxga.tasks.data import Dataset, ImageData, load_images
+from jaxga.tasks.products import PRECISIONS, Precision, dense_product
 from jaxga.text import check_choice
 
 NUM_CLASSES = 10
 # The most points of a curve, and the most validation images that a point is computed from.
-NUM_CURVE_POINTS = 20
+NUM_CURVE_POINTS = 10
 NUM_CURVE_IMAGES = 256
+# Images that are scored side by side: their hidden units fit the cache of a CPU core.
+SCORE_BATCH_SIZE = 500
 # The narrowest network that the "full" search tries.
 MIN_HIDDEN_SIZE = 8
 
@@ -39,18 +52,20 @@ class Network(nn.Module):
     """pixels - H - 10 with ReLU; ``mask`` multiplies the hidden units (dropout), 1 where there is none."""
 
     hidden_size: int
+    precision: Precision = "float32"
 
     @nn.compact
     def __call__(self, images: Array, mask: Array | float = 1.0) -> Array:
         pixels = images.astype(jnp.float32) / 255.0
-        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden")(pixels)) * mask
-        return nn.Dense(NUM_CLASSES, name="output")(hidden)
+        product = dense_product(self.precision)
+        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden", dot_general=product)(pixels)) * mask
+        return nn.Dense(NUM_CLASSES, name="output", dot_general=product)(hidden)
 
 
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train_split", "validation_split", "test_split"],
-    meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size", "data_source"],
+    meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size", "precision", "data_source"],
 )
 @dataclass(frozen=True)
 class Mnist:
@@ -62,6 +77,7 @@ class Mnist:
         objective: the validation loss (mean cross-entropy, nats), minimised.
         num_steps, batch_size: the number of minibatches, and of images in each, drawn with replacement.
         hidden_size: hidden units; the greatest width where the width is searched.
+        precision: of the matrix products.
         data_source: which images, and where they came from.
     """
 
@@ -73,6 +89,7 @@ class Mnist:
     num_steps: int
     batch_size: int
     hidden_size: int
+    precision: Precision
     data_source: str
 
     @single_precision
@@ -145,7 +162,7 @@ class Mnist:
         return {"params": {"hidden": hidden, "output": output}}
 
     def _logits(self, params: Any, images: Array, mask: Array | float = 1.0) -> Any:
-        return Network(self.hidden_size).apply(params, images, mask)
+        return Network(self.hidden_size, self.precision).apply(params, images, mask)
 
     def _training_loss(self, params: Any, batch: Images, setting: dict[str, Any], key: Array) -> Array:
         mask: Array | float = 1.0
@@ -156,10 +173,15 @@ class Mnist:
         return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
     def _score(self, params: Any, split: Images) -> tuple[Array, Array]:
-        """Mean cross-entropy f32[] and accuracy f32[] on a whole split at once."""
-        logits = self._logits(params, split.images)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, split.labels)
-        return jnp.mean(loss), jnp.mean(jnp.argmax(logits, axis=-1) == split.labels)
+        """Mean cross-entropy f32[] and accuracy f32[] on a whole split."""
+
+        def score(batch: Images) -> tuple[Array, Array]:
+            logits = self._logits(params, batch.images)
+            loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+            return loss, jnp.argmax(logits, axis=-1) == batch.labels
+
+        loss, is_right = in_batches(score, split, SCORE_BATCH_SIZE)
+        return jnp.mean(loss), jnp.mean(is_right)
 
 
 def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation:
@@ -184,7 +206,7 @@ def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Arr
     return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
-@run_defaults(population_size=10, num_generations=10, chunk_size=8)
+@run_defaults(population_size=10, num_generations=10)
 def mnist(
     dataset: Dataset | ImageData = "mnist",
     *,
@@ -193,6 +215,7 @@ def mnist(
     num_steps: int = 300,
     batch_size: int = 128,
     hidden_size: int = 128,
+    precision: Precision = "float32",
 ) -> Mnist:
     """The task "train a small network on images of ten classes".
 
@@ -207,14 +230,17 @@ def mnist(
         num_steps: minibatches of one training, at least 1.
         batch_size: images in a minibatch, at least 1.
         hidden_size: hidden units, at least 1; the maximum, above 8, under ``"full"``.
+        precision: of the matrix products of training and scoring: ``"float32"``, or ``"bfloat16"`` with float32 sums,
+            for devices that compute it faster (see :func:`jaxga.tasks.products.dense_product`).
 
     Returns:
         The task; its data are pytree leaves, 47 MB of uint8 for MNIST.
 
     Raises:
-        ValueError: an unknown search, a number below its least value, or images that cannot be loaded.
+        ValueError: an unknown search or precision, a number below its least value, or images that cannot be loaded.
     """
     check_choice("mnist: search", search, ("default", "full"))
+    check_choice("mnist: precision", precision, PRECISIONS)
     least_width = 1 if search == "default" else MIN_HIDDEN_SIZE + 1
     for name, value, least in (
         ("num_steps", num_steps, 1),
@@ -244,5 +270,6 @@ def mnist(
         num_steps,
         batch_size,
         hidden_size,
+        precision,
         data_source=f"{dataset.name}: {dataset.source}",
     )

@@ -63,6 +63,37 @@ def test_chunks_change_nothing(chunk_size):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), plain, chunked)
 
 
+def seed_drawn(key, setting):
+    return jax.random.normal(key), {"x": setting["x"]}
+
+
+@pytest.mark.parametrize("seeds", ["generation", "run"])
+@pytest.mark.parametrize("chunk_size", [None, 1, 4, 20])
+def test_shared_seeds_are_those_of_member_0(seeds, chunk_size):
+    """Every member has the same replicates, which differ from one another; the settings stay each member's own."""
+    task = FunctionTask(seed_drawn, SPACE, Objective())
+    scores = evaluate(task, jax.random.key(5), GENOMES, num_replicates=2, seeds=seeds, chunk_size=chunk_size)
+    own = evaluate(task, jax.random.key(5), GENOMES, num_replicates=2)
+    np.testing.assert_array_equal(scores.loss, np.full(10, own.loss[0]))
+    np.testing.assert_array_equal(scores.loss_var, np.full(10, own.loss_var[0]))
+    assert scores.loss_var[0] > 0.0
+    np.testing.assert_array_equal(scores.metrics["x"], own.metrics["x"])
+    assert len(np.unique(own.loss)) == 10
+
+
+@pytest.mark.parametrize(("seeds", "num_distinct"), [("own", 15), ("generation", 3), ("run", 1)])
+def test_who_shares_the_seeds(seeds, num_distinct):
+    task = FunctionTask(seed_drawn, SPACE, Objective())
+    options = {"num_generations": 3, "seeds": seeds, "num_replicates": 2}
+    generations = list(jaxga.run(task, jaxga.random_search(SPACE, population_size=5), **options))
+    losses = np.array([g.record.loss for g in generations])
+    assert len(np.unique(losses)) == num_distinct
+    assert (np.array([g.record.loss_var for g in generations]) > 0.0).all()
+    result = jaxga.minimize(seed_drawn, SPACE, population_size=5, num_fresh=4, algorithm="random_search", **options)
+    assert not np.isin(result.fresh_values, losses).any()
+    assert len(np.unique(result.fresh_values)) == 4
+
+
 def test_a_remainder_does_not_trace_the_task_twice():
     traced = []
 
@@ -256,9 +287,9 @@ mesh = jaxga.runtime.population_mesh()
 assert mesh.size == 3
 algorithm = jaxga.ga(SPACE, population_size=7, num_parents=2)
 options = dict(key=3, num_generations=4, num_replicates=2)
-plain = list(jaxga.run(TASK, algorithm, **options))
-for chunk_size in (None, 2):
-    generations = jaxga.run(TASK, algorithm, mesh=mesh, chunk_size=chunk_size, **options)
+for chunk_size, seeds in ((None, "own"), (2, "own"), (None, "generation"), (2, "generation")):
+    plain = list(jaxga.run(TASK, algorithm, seeds=seeds, **options))
+    generations = jaxga.run(TASK, algorithm, mesh=mesh, chunk_size=chunk_size, seeds=seeds, **options)
     sharded = [next(generations), next(generations)]
     with jax.log_compiles():
         sharded += list(generations)

@@ -12,12 +12,13 @@ PACKAGE = ROOT / "jaxga"
 # part imports those of earlier rows and of its own.
 ORDER = [
     {"space", "distribution", "precision", "text", "runtime"},
-    {"base", "checks"},
-    {"operators", "surrogates"},
+    {"base", "checks", "programs"},
+    {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
     {"registry"},
     {"evaluate"},
+    {"work", "chunks"},
     {"evolution"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
@@ -27,12 +28,13 @@ ORDER = [
     {"result"},
     {"runs.execution"},
     {"optimize"},
+    {"many"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 # What tasks may use beside the classes in the package itself.
-PUBLIC = {"base", "checks", "distribution", "run_defaults", "single_precision", "space", "tasks", "text"}
+PUBLIC = {"base", "checks", "distribution", "in_batches", "run_defaults", "single_precision", "space", "tasks", "text"}
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
 
 

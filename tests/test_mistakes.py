@@ -47,6 +47,8 @@ def minimize(fitness=bowl, space=SPACE, **options):
         ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, got 0"),
         ({"num_generations": 2.5}, "num_generations must be a whole number .* got 2.5"),
         ({"num_generations": 2**31}, "num_generations must be a whole number in .* got 2147483648"),
+        ({"seeds": "generations"}, "seeds must be one of own, generation, run, got 'generations'; did you mean gen"),
+        ({"seeds": 3}, "seeds must be one of own, generation, run, got '3'"),
         ({"num_replicates": "2"}, "num_replicates must be a whole number of at least 1, got '2'"),
         ({"chunk_size": 1.5}, "chunk_size must be a whole number of at least 1, got 1.5"),
         ({"num_fresh": -1}, "num_fresh must be a whole number of at least 0, got -1"),
@@ -262,11 +264,6 @@ def test_a_space_that_float32_cannot_hold(make, message):
 
 def test_whole_numbers_from_a_text_file_are_whole():
     assert SPACE.setting(SPACE.encode({"lr": 0.1, "x": 0.0, "n": 5.0}))["n"] == 5
-
-
-def test_a_device_without_memory_is_told_of_the_chunk_size():
-    with pytest.raises(MemoryError, match=r"set chunk_size \(--chunk\)"):
-        minimize(lambda key, setting: jnp.zeros((2**21, 2**21)).at[0, 0].set(setting["x"]).max())
 
 
 def test_keys_are_threefry_whatever_the_default_is():

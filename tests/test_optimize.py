@@ -95,6 +95,7 @@ def test_it_may_be_resumed_with_more_generations(whole, tmp_path):
         ({"algorithm": "sobol_search"}, "that run has algorithm random_search (now sobol_search)"),
         ({"population_size": 7}, "that run has pop 6 (now 7)"),
         ({"num_replicates": 2}, "that run has replicates 1 (now 2)"),
+        ({"seeds": "run"}, "that run has seeds own (now run)"),
         ({"num_generations": 3}, "generations may only be raised on resume"),
     ],
 )

@@ -17,6 +17,7 @@ from jaxga.base import Algorithm
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
+from jaxga.evaluate import Seeds
 from jaxga.loop import MAX_SEED
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.config import LENGTH
@@ -167,6 +168,13 @@ class Options:
         ),
         Use(most=MAX_POPULATION),
     ] = None
+    seeds: Annotated[
+        Seeds,
+        Option(
+            rich_help_panel=_TRAINING,
+            help="Each member's own, or the same for all members of a generation or of the whole run.",
+        ),
+    ] = "own"
     fresh: Annotated[
         int | None,
         Option(
@@ -200,6 +208,15 @@ class Options:
             help="mnist: folder of the four IDX files, gzipped or not.",
         ),
         Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
+    ] = None
+    precision: Annotated[
+        str | None,
+        Option(
+            rich_help_panel=_TRAINING,
+            show_default="float32",
+            help="mnist: float32 or bfloat16 matrix products (with float32 sums).",
+        ),
+        Use(task="precision"),
     ] = None
     env: Annotated[
         str | None,
@@ -239,18 +256,21 @@ class Options:
         Use(outside=True),
     ] = "best"
     chunk: Annotated[
-        int | None,
+        str,
         Option(
-            min=1,
             rich_help_panel=_RUN,
-            show_default="the task's own on a CPU, all on an accelerator",
-            help="Members trained side by side on a device.",
+            help="Members trained side by side on a device: at most this number, or auto (what suits task and memory).",
         ),
-    ] = None
+        Use(outside=True),  # a resume takes the recorded one
+    ] = "auto"
     dispatch: Annotated[int, Option(min=1, rich_help_panel=_RUN, help="Generations per compiled program.")] = 1
     processes: Annotated[
         str,
-        Option(rich_help_panel=_RUN, help="Processes on this machine: a number, or auto (one a core; 1 on a GPU)."),
+        Option(
+            rich_help_panel=_RUN,
+            help="Processes on this machine: a number, or auto (at most one a core, one a chunk of members, and what "
+            "memory holds; 1 on a GPU).",
+        ),
         Use(outside=True),
     ] = "auto"
     coordinator: Annotated[
@@ -352,9 +372,11 @@ class Options:
         return filled
 
     def _check_processes(self) -> None:
+        for name in ("chunk", "processes"):
+            value = getattr(self, name)
+            if value != "auto" and not _is_whole(value):
+                raise ValueError(f"{flag(name)} must be auto or a number of at least 1, got {shorten(value)!r}")
         most = _MAX_PROCESSES_A_CORE * runtime.num_cores()
-        if self.processes != "auto" and not _is_whole(self.processes):
-            raise ValueError(f"--processes must be auto or a number of at least 1, got {shorten(self.processes)!r}")
         if self.processes != "auto" and int(self.processes) > most:
             raise ValueError(
                 f"--processes must be at most {most}, {_MAX_PROCESSES_A_CORE} a core, got {self.processes}"
@@ -391,6 +413,11 @@ class Options:
         """The rules that end the run early."""
         with named_as_options():
             return Stop(self.target, self.patience, self.max_seconds, self.max_evaluations)
+
+    @property
+    def chunk_size(self) -> int | Literal["auto"]:
+        """``--chunk`` as the library takes it."""
+        return "auto" if self.chunk == "auto" else int(self.chunk)
 
     @property
     def task_options(self) -> dict[str, tuple[str, Any]]:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jaxga.cli.options import Options
 from jaxga.cli.screen import table
-from jaxga.cli.start import num_processes
+from jaxga.cli.start import Processes
 from jaxga.runs.folder import Start
 from jaxga.runs.records import constants
 from jaxga.runs.session import Search
@@ -16,7 +16,13 @@ from jaxga.text import show
 
 
 def print_plan(
-    console: Console, options: Options, search: Search, warm_start: WarmStart | None, start: Start, is_heavy: bool
+    console: Console,
+    options: Options,
+    search: Search,
+    warm_start: WarmStart | None,
+    start: Start,
+    processes: Processes,
+    chunk_size: int | None,
 ) -> None:
     """Print it."""
     task = search.task
@@ -38,10 +44,13 @@ def print_plan(
         knows = "settings to begin with" if warm_start.loss is None else "evaluations known from before"
         plan.add_row("warm start", f"{len(warm_start.genomes)} {knows}")
     # A dry run starts no process: the others would have as many devices as this one.
-    num = num_processes(options, is_heavy) if options.dry_run else jax.process_count()
+    num = processes.number if options.dry_run else jax.process_count()
     num_devices = f"{num * jax.local_device_count()} x " if num else ""
-    processes = f", {num or 'as many as the cluster has'} processes" if num != 1 else ""
-    plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}{processes}, seed {options.seed}")
+    plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}, seed {options.seed}")
+    plan.add_row("processes", f"{num or 'as many as the cluster has'}: {processes.reason}")
+    num_trainings = search.algorithm.population_size * search.num_replicates
+    most = min(chunk_size or num_trainings, num_trainings)
+    plan.add_row("chunk", f"{most} of {num_trainings} trainings side by side on a device at most")
     if options.resume is not None:
         done = int(start.state.generation)
         is_ended = done >= search.num_generations

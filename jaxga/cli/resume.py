@@ -43,6 +43,7 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
         check_length(path, given.generations)
     kept = {name: getattr(stored, name) for name in USES if not USES[name].outside and name not in named}
     kept |= {"data_dir": given.data_dir or stored.data_dir, "out": path}
+    kept |= {} if "chunk" in named else {"chunk": stored.chunk}
     return dataclasses.replace(given, **kept)
 
 

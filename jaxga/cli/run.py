@@ -1,12 +1,12 @@
 """Evolve a task's hyperparameters: ``jaxga run --task mnist --pop 64``."""
 
 import contextlib
-import dataclasses
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,9 @@ from jaxga.cli.arguments import MISTAKES, fail, parse
 from jaxga.cli.options import Options
 from jaxga.cli.plan import print_plan
 from jaxga.cli.resume import program_words, resume_command, resumed_options, shown_program
-from jaxga.cli.start import join, process_seconds, use_compilation_cache
+from jaxga.cli.start import join, plan_processes, process_seconds, use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task, registered, short_name, user_code
-from jaxga.loop import AllMembersFailed, Generation, as_key
+from jaxga.loop import AllMembersFailed, Generations, as_key
 from jaxga.report.outputs import preload, write_outputs
 from jaxga.runs.config import WARM_START, check_identity, identity, new_config, resumed_config
 from jaxga.runs.folder import RunFolder, Start, restart
@@ -37,7 +37,7 @@ from jaxga.runs.session import Reached, Search, follow, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
 from jaxga.runs.tracking import TRACKERS, Tracker
 from jaxga.runs.warm_start import WarmStart
-from jaxga.task import defaults_of
+from jaxga.task import RunDefaults, defaults_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     program = program_words("run")
     given = list(sys.argv[len(program) :] if arguments is None else arguments)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.showwarning = _show_warning
         try:
             options = _parse(given)
             if options is None:  # --help has printed
@@ -54,15 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A registered task says whether it is worth several processes. The user's own module may compute with JAX
             # when it is imported, which the processes have to be joined before.
             is_registered = options.task in registered()
-            is_heavy = not is_registered or defaults_of(find_factory(options.task)).is_heavy
+            known = defaults_of(find_factory(options.task)) if is_registered else RunDefaults()
+            processes = plan_processes(options, known)
             if options.coordinator == "auto" and not options.dry_run:
-                join(options, words, is_heavy)  # it says which process this is
+                join(options, words, processes.number)  # it says which process this is
                 is_first = jax.process_index() == 0
             if is_first and not options.dry_run:
                 path = stack.enter_context(RunFolder(_folder(options), is_new=options.resume is None))
             use_compilation_cache()
             if not options.dry_run and options.coordinator != "auto":
-                join(options, words, is_heavy)
+                join(options, words, processes.number)
             found = find_factory(options.task)
             options = options.with_defaults(defaults_of(found))
             task_arguments = given_arguments(options.task, found, options.set or [], options.task_options)
@@ -70,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except MISTAKES as error:
             return fail(error)
         console = Console(quiet=options.quiet or not is_first, highlight=False, markup=False)
-        print_plan(console, job.options, job.search, job.warm_start, job.start, is_heavy)
+        chunk_size = job.generations.chunk_size
+        print_plan(console, job.options, job.search, job.warm_start, job.start, processes, chunk_size)
         for note in job.notes:
             screen.say(console, note, head="note", style="yellow")
         if options.dry_run:
@@ -83,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(f"{error.strerror or error}; the run ends here, what {path} has of it stays readable")
         except (MemoryError, RuntimeError) as error:
             return fail(error)
+
+
+def _show_warning(message: Warning | str, *place: object) -> None:
+    """One line, without the place in the code."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 def _parse(given: list[str]) -> Options | None:
@@ -122,7 +131,7 @@ class Job(NamedTuple):
     search: Search
     warm_start: WarmStart | None
     start: Start
-    generations: Iterator[Generation]
+    generations: Generations
     notes: tuple[str, ...]
 
 
@@ -139,8 +148,6 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         warm_start = WarmStart.read(options.warm_start, task.space, task.objective)
     if warm_start is not None:
         algorithm = warm_start.applied_to(algorithm)
-    on_cpu = jax.default_backend() == "cpu"
-    options = dataclasses.replace(options, chunk=options.chunk or (defaults_of(found).chunk_size if on_cpu else None))
     assert options.replicates is not None  # with defaults
     assert options.fresh is not None
     search = Search(
@@ -149,8 +156,9 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         key=as_key(options.seed),
         num_generations=options.num_generations,
         num_replicates=options.replicates,
+        seeds=options.seeds,
         num_fresh=options.fresh,
-        chunk_size=options.chunk,
+        chunk_size=options.chunk_size,
         mesh=runtime.population_mesh(),
         generations_per_dispatch=options.dispatch,
     )
@@ -160,7 +168,7 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         start = restart(options.resume, start.state)
         runtime.agree(True)  # no process writes before all have read
     with user_code(f"--task {options.task}"):
-        generations = search.generations(start.state)
+        generations = search.generations(start)
     return Job(options, command, task_arguments, search, warm_start, start, generations, (*notes, *start.warnings))
 
 
@@ -168,7 +176,7 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
     """The run itself, in every process; ``path`` is process 0's, which alone prints and writes."""
     search, options = job.search, job.options
     report_seconds = 0.0 if options.no_report else REPORT_SECONDS
-    overhead = search.overhead(lambda: time.perf_counter() - began, report_seconds)
+    overhead = search.overhead(lambda: time.perf_counter() - began, report_seconds, job.generations.chunk_size)
     stop = StopState(options.stop, search.task.objective, overhead, job.start.notes.get("stop"))
     go_on = resume_command(shown_program("run"), options, path) if path is not None else ""
     show = partial(screen.say, console) if console.is_terminal and not console.quiet else None
@@ -196,7 +204,7 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         mark = time.perf_counter()
         if writers is not None and not options.no_report:
             threading.Thread(target=preload, daemon=True).start()  # while the winner's program compiles
-        fresh = search.evaluate_winner(reached.best_genome)
+        fresh = search.evaluate_winner(reached.best_genome, job.generations.chunk_size)
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
             writers.finish(reached, fresh, seconds, stop.reason, go_on if decision == INTERRUPTED else None)

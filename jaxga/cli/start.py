@@ -1,22 +1,23 @@
 """How a command starts: which processes take part, and where compiled programs are kept."""
 
+import math
 import os
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 
 from jaxga import runtime
+from jaxga.task import RunDefaults
+from jaxga.text import show_bytes
 
 
-class ProcessOptions(Protocol):
-    """The options that say which processes take part; see ``Options``."""
+class JoinOptions(Protocol):
+    """The options that name the other processes of a run; see ``Options``."""
 
-    @property
-    def processes(self) -> str: ...
     @property
     def coordinator(self) -> str | None: ...
     @property
@@ -25,21 +26,69 @@ class ProcessOptions(Protocol):
     def process_id(self) -> int | None: ...
 
 
-def join(options: ProcessOptions, command: list[str], is_heavy: bool) -> None:
+class ProcessOptions(JoinOptions, Protocol):
+    """The options that say how many processes take part, and how much they have to do."""
+
+    @property
+    def pop(self) -> int | None: ...
+    @property
+    def replicates(self) -> int | None: ...
+    @property
+    def chunk(self) -> str: ...
+    @property
+    def processes(self) -> str: ...
+
+
+# What a process takes beside its trainings: 0.4 to 0.5 GiB with JAX and a compiled MNIST or CartPole.
+_PROCESS_BYTES = 2**29
+
+
+class Processes(NamedTuple):
+    """How many processes take part, 0 where only the cluster knows, and why so many."""
+
+    number: int
+    reason: str
+
+
+def join(options: JoinOptions, command: list[str], number: int) -> None:
     """Join the run's other processes, on other hosts or started here with the same command."""
     if options.coordinator is not None:
         runtime.distributed(options.coordinator, options.num_processes, options.process_id)
-    elif (num := num_processes(options, is_heavy)) > 1:
-        runtime.start_workers(command, num)
+    elif number > 1:
+        runtime.start_workers(command, number)
 
 
-def num_processes(options: ProcessOptions, is_heavy: bool) -> int:
-    """How many processes take part; 0 where the cluster says that when they start."""
+def plan_processes(options: ProcessOptions, defaults: RunDefaults) -> Processes:
+    """How many processes a run has.
+
+    Args:
+        options: of the run.
+        defaults: of its task, for the sizes that the options do not give.
+    """
     if options.coordinator is not None:
-        return options.num_processes or 0
+        return Processes(options.num_processes or 0, "as --coordinator joins them")
     if options.processes != "auto":
-        return int(options.processes)
-    return runtime.num_cores() if is_heavy and runtime.runs_on_cpu() else 1
+        return Processes(int(options.processes), "as --processes says")
+    if not defaults.is_heavy:
+        return Processes(1, "a generation is shorter than the start of another one")
+    if not runtime.runs_on_cpu():
+        return Processes(1, "it uses all accelerators")
+    trainings = (options.pop or defaults.population_size) * (options.replicates or defaults.num_replicates)
+    # A planned chunk is known only once the processes are joined; it may be as small as one training.
+    chunks = trainings if options.chunk == "auto" else math.ceil(trainings / int(options.chunk))
+    memory = runtime.available_memory()
+    limits = [
+        Processes(runtime.num_cores(), "one a core"),
+        Processes(chunks, "one a training" if options.chunk == "auto" else "one a chunk of members"),
+        Processes(memory // _PROCESS_BYTES, f"{show_bytes(_PROCESS_BYTES)} each in {show_bytes(memory)} of memory"),
+    ]
+    least = min(limits, key=lambda limit: limit.number)
+    if least.number <= 1:
+        return least._replace(number=1)
+    turns = math.ceil(chunks / least.number)
+    if (even := math.ceil(chunks / turns)) < least.number:
+        return Processes(even, f"{turns} trainings each" if options.chunk == "auto" else f"{turns} chunks each")
+    return least
 
 
 def process_seconds() -> float:

@@ -61,7 +61,9 @@ class Execution:
         if known is not None:
             search = search._replace(algorithm=known.applied_to(search.algorithm))
         start = Start(search.initial_state(), {}, ())
-        about = identity({k: v for k, v in options.items() if k not in LENGTH}, task, known)
+        about = {}
+        if path is not None:
+            about = identity({k: v for k, v in options.items() if k not in (*LENGTH, "chunk")}, task, known)
         if path is not None and is_resumed:
             check_config(path, read_config(path))
             check_length(path, options["generations"])
@@ -71,13 +73,11 @@ class Execution:
             runtime.agree(True)  # no process writes before all have read
         self.history = History(task.space, task.objective, search.num_replicates)
         self._search, self._start, self._path = search, start, path
-        self._stop = StopState(
-            rules,
-            task.objective,
-            search.overhead(lambda: time.perf_counter() - began, REPORT_SECONDS if path and report else 0.0),
-            start.notes.get("stop"),
-        )
-        self._generations = search.generations(start.state)
+        self._generations = search.generations(start)
+        report_seconds = REPORT_SECONDS if path and report else 0.0
+        elapsed, chunk_size = lambda: time.perf_counter() - began, self._generations.chunk_size
+        overhead = search.overhead(elapsed, report_seconds, chunk_size)
+        self._stop = StopState(rules, task.objective, overhead, start.notes.get("stop"))
         self._recorder, self._has_report = None, report
         if path is not None and is_first:
             config = (
@@ -123,7 +123,8 @@ class Execution:
         """Evaluate the winner under fresh seeds, write the result and the report."""
         search, path = self._search, self._path
         mark = time.perf_counter()
-        fresh = search.evaluate_winner(reached.best_genome) if search.num_fresh else None
+        chunk_size = self._generations.chunk_size
+        fresh = search.evaluate_winner(reached.best_genome, chunk_size) if search.num_fresh else None
         model = None if fresh is None else kept_model(fresh, search.task.objective, keep_model)
         seconds = {"compile": reached.compile_seconds, "generations": reached.seconds}
         seconds["winner on fresh seeds"] = time.perf_counter() - mark

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxga.base import Objective, Species
@@ -51,36 +52,41 @@ def metric_columns(space: SearchSpace, metrics: Iterable[str]) -> dict[str, str]
 
 
 def to_columns(record: Record, space: SearchSpace, objective: Objective, num_replicates: int) -> Columns:
-    """One generation as columns of length P.
+    """One generation as columns of length P, or G generations, stacked on a first axis, as columns of length G P.
 
     ``generation``; ``member`` (number ``i`` of generation ``t`` is ``t * P + i``); ``species``; ``parent_a``,
     ``parent_b`` (member numbers, -1 for no parent); one column a hyperparameter; ``value`` (NaN for a failed
     member); ``spread`` (standard deviation over replicates, 0 for one replicate); ``replicates``;
     ``predicted`` (the surrogate's prediction of ``value``, NaN without a prediction); one column a metric.
     """
-    offspring = record.offspring
-    size = offspring.genomes.shape[0]
-    settings = space.settings(offspring.genomes)
-    parents = np.asarray(offspring.parents)
+    num_axes = np.ndim(record.loss)
+
+    def rows(x: Any) -> np.ndarray:
+        return np.reshape(x, (-1, *np.shape(x)[num_axes:]))
+
+    size = np.shape(record.loss)[-1]
+    generation = np.repeat(record.generation, size)
+    settings = space.settings(rows(record.offspring.genomes))
+    parents = rows(record.offspring.parents)
     own = {
-        "generation": np.full(size, int(record.generation)),
-        "member": int(record.generation) * size + np.arange(size),
-        "species": [Species(s).name.lower() for s in np.asarray(offspring.species).tolist()],
+        "generation": generation,
+        "member": generation.astype(np.int64) * size + np.arange(len(generation)) % size,
+        "species": [Species(s).name.lower() for s in rows(record.offspring.species).tolist()],
         "parent_a": parents[:, 0],
         "parent_b": parents[:, 1],
     }
     found = {
-        "value": objective.sign * _finite(record.loss),
-        "spread": np.sqrt(np.asarray(record.loss_var) * num_replicates),
-        "replicates": np.full(size, num_replicates),
-        "predicted": objective.sign * _finite(offspring.predicted),
+        "value": objective.sign * _finite(rows(record.loss)),
+        "spread": np.sqrt(rows(record.loss_var) * num_replicates),
+        "replicates": np.full(len(generation), num_replicates),
+        "predicted": objective.sign * _finite(rows(record.offspring.predicted)),
     }
     named = metric_columns(space, record.metrics)
     return (
         {name: np.asarray(column, _DTYPES[name]) for name, column in own.items()}
         | {name: _values([setting[name] for setting in settings], kind) for name, kind in space.items}
         | {name: np.asarray(column, _DTYPES[name]) for name, column in found.items()}
-        | {named[name]: np.asarray(metric) for name, metric in record.metrics.items()}
+        | {named[name]: rows(metric) for name, metric in record.metrics.items()}
     )
 
 
@@ -211,27 +217,40 @@ class History:
         self.num_replicates = num_replicates
         self.num_omitted = 0
         self._blocks: list[Columns] = []
+        self._appended: list[Record] = []  # not yet columns: those of many generations are made at once
         self._estimates: dict[int, float] = {}
 
     def append(self, record: Record) -> None:
-        """Add one generation, its arrays on the host."""
-        columns = to_columns(record, self.space, self.objective, self.num_replicates)
-        self.extend(columns, {int(record.generation): self.objective.sign * float(record.best.loss)})
+        """Add one generation, or several stacked on a first axis, the arrays on the host."""
+        self._appended.append(record)
 
     def extend(self, columns: Columns, estimates: Mapping[int, float]) -> None:
         """Add rows of another history, and the :attr:`estimates` by number of generation."""
+        self._convert()
         self._blocks.append(columns)
         self._estimates |= estimates
+
+    def _convert(self) -> None:
+        """Make columns of what was appended."""
+        if not self._appended:
+            return
+        stacked = [r if np.ndim(r.generation) else jax.tree.map(lambda x: x[None], r) for r in self._appended]
+        record = jax.tree.map(lambda *parts: np.concatenate(parts), *stacked)
+        self._appended = []
+        self._blocks.append(to_columns(record, self.space, self.objective, self.num_replicates))
+        best = self.objective.sign * record.best.loss.astype(float)
+        self._estimates |= dict(zip(record.generation.tolist(), best.tolist(), strict=True))
 
     @property
     def columns(self) -> Columns:
         """Every column, over all members."""
+        self._convert()
         if len(self._blocks) > 1:
             self._blocks = [{name: np.concatenate([block[name] for block in self._blocks]) for name in self._blocks[0]}]
         return dict(self._blocks[0]) if self._blocks else {}
 
     def __len__(self) -> int:
-        return sum(len(block["member"]) for block in self._blocks)
+        return len(self.columns.get("member", ()))
 
     @property
     def loss(self) -> np.ndarray:
@@ -257,7 +276,8 @@ class History:
         Without noise the best value so far; with noise it may get worse when a setting is evaluated again. NaN
         where it was not recorded or no member had a value.
         """
-        found = np.array([self._estimates.get(number, np.nan) for number in self.numbers.tolist()], float)
+        numbers = self.numbers.tolist()
+        found = np.array([self._estimates.get(number, np.nan) for number in numbers], float)
         return np.where(np.isfinite(found), found, np.nan)
 
     @property

@@ -56,7 +56,8 @@ class Recorder:
         if generation.state is not None:
             found = generation.record.best
             best = {"best_genome": np.asarray(found.genome).tolist(), "best_loss": float(found.loss)}
-            self._checkpoints.save(int(generation.record.generation) + 1, generation.state, self._notes() | best)
+            notes = self._notes() | best | {"chunk_size": generation.chunk_size}
+            self._checkpoints.save(int(generation.record.generation) + 1, generation.state, notes)
 
     def _notes(self) -> dict[str, Any]:
         return {name: log.notes for name, log in self._logs.items()} | {"stop": self._stop.notes}

@@ -12,8 +12,10 @@ from jax.sharding import Mesh
 
 from jaxga import evolution, runtime
 from jaxga.base import Algorithm, Evaluation, Task
+from jaxga.chunks import ChunkSize, Planned
+from jaxga.evaluate import Seeds
 from jaxga.evolution import State
-from jaxga.loop import Generation, evaluate_fresh, run
+from jaxga.loop import Generation, Generations, evaluate_fresh, run
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
@@ -31,8 +33,9 @@ class Search(NamedTuple):
     key: Array
     num_generations: int
     num_replicates: int = 1
+    seeds: Seeds = "own"
     num_fresh: int = 8
-    chunk_size: int | None = None
+    chunk_size: ChunkSize = "auto"
     mesh: Mesh | None = None
     generations_per_dispatch: int = 1
 
@@ -40,39 +43,44 @@ class Search(NamedTuple):
         """The state before the first generation."""
         return evolution.init(self.algorithm, self.key)
 
-    def generations(self, state: State) -> Iterator[Generation]:
-        """The generations after ``state``; what can be wrong with the search is raised here, before the first one."""
+    def generations(self, start: Start) -> Generations:
+        """The generations after ``start``; what can be wrong with the search is raised here, before the first one.
+
+        A planned chunk size that the run has recorded is taken from there, so that a resume goes on to the same bits.
+        """
+        recorded = start.notes.get("chunk_size")
         return run(
             self.task,
             self.algorithm,
             key=self.key,
             num_generations=self.num_generations,
             num_replicates=self.num_replicates,
-            chunk_size=self.chunk_size,
+            seeds=self.seeds,
+            chunk_size=Planned(recorded) if recorded and self.chunk_size == "auto" else self.chunk_size,
             mesh=self.mesh,
             generations_per_dispatch=self.generations_per_dispatch,
-            state=state,
+            state=start.state,
         )
 
-    def evaluate_winner(self, genome: Any) -> Evaluation:
-        """The evaluation of one genome f32[D] under ``num_fresh`` fresh seeds."""
+    def evaluate_winner(self, genome: Any, chunk_size: int | None) -> Evaluation:
+        """One genome f32[D] under ``num_fresh`` fresh seeds, with the ``chunk_size`` of the generations."""
         return evaluate_fresh(
             self.task,
             np.asarray(genome),
             key=self.key,
             num_seeds=self.num_fresh,
-            chunk_size=self.chunk_size,
+            chunk_size=chunk_size,
             mesh=self.mesh,
         )
 
-    def overhead(self, elapsed: Callable[[], float], report_seconds: float) -> Overhead:
-        """What a time limit has to leave room for."""
+    def overhead(self, elapsed: Callable[[], float], report_seconds: float, chunk_size: int | None) -> Overhead:
+        """What a time limit has to leave room for, with the ``chunk_size`` of the generations."""
         num_devices = 1 if self.mesh is None else self.mesh.size
 
         def num_chunks(num_trainings: int) -> int:
             """Chunks that one device trains one after another."""
             num_local = math.ceil(num_trainings / num_devices)
-            return math.ceil(num_local / (self.chunk_size or num_local)) if num_local else 0
+            return math.ceil(num_local / (chunk_size or num_local)) if num_local else 0
 
         num_trainings = self.algorithm.population_size * self.num_replicates
         return Overhead(

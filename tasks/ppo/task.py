@@ -189,7 +189,7 @@ class PPO:
         return jax.tree.unflatten(tree, leaves)
 
 
-_sizes = run_defaults(population_size=8, num_generations=10, num_replicates=3, num_fresh=32, chunk_size=8)
+_sizes = run_defaults(population_size=8, num_generations=10, num_replicates=3, num_fresh=32)
 
 
 @_sizes

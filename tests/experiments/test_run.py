@@ -64,7 +64,7 @@ def test_the_screen_shows_the_best_of_the_history(finished):
 def test_several_processes_give_the_same_members(finished, tmp_path):
     status, out, err = run(*SMALL, "--out", tmp_path / "two", "--processes", 2)
     assert status == 0, err
-    assert "2 processes" in out
+    assert "2: as --processes says" in out
     assert rows(tmp_path / "two") == rows(finished[0])
 
 

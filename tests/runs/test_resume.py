@@ -61,6 +61,7 @@ def test_a_changed_history_is_not_gone_on_from(half, capfd):
     ("arguments", "message"),
     [
         (["--seed", "5"], "--seed 0 (now 5)"),
+        (["--seeds", "run"], "--seeds own (now run)"),
         (["--pop", "9"], "--pop 6 (now 9)"),
         (["--algorithm", "ga"], "--algorithm random_search (now ga)"),
         (["--generations", "3"], "--generations may only be raised on resume"),

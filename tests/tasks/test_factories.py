@@ -35,14 +35,12 @@ def test_a_registered_task_is_a_factory_without_required_arguments(name):
 def test_the_sizes_of_the_originals_experiments():
     sizes = {name: defaults_of(factory(name)) for name in REGISTERED}
     assert sizes["guess"] == RunDefaults(10, 30, num_fresh=1, is_heavy=False)
-    assert sizes["mnist"] == RunDefaults(10, 10, chunk_size=8)
+    assert sizes["mnist"] == RunDefaults(10, 10)
     assert sizes["ppo"] == sizes["cartpole"] == RunDefaults(8, 10, 3, 32, 8)
 
 
 def test_without_the_decorator_the_sizes_are_the_general_ones():
-    general = RunDefaults(
-        population_size=64, num_generations=20, num_replicates=1, num_fresh=8, chunk_size=None, is_heavy=True
-    )
+    general = RunDefaults(population_size=64, num_generations=20, num_replicates=1, num_fresh=8, is_heavy=True)
     assert defaults_of(lambda: None) == general == RunDefaults()
     assert defaults_of(jaxga.run_defaults()(lambda: None)) == general
 
@@ -66,7 +64,6 @@ def test_a_task_itself_can_have_sizes():
         ({"num_generations": "9"}, "run_defaults: num_generations must be a whole number of at least 1, got '9'"),
         ({"num_replicates": 0.5}, "run_defaults: num_replicates must be a whole number of at least 1, got 0.5"),
         ({"num_fresh": 0}, "run_defaults: num_fresh must be a whole number of at least 1, got 0"),
-        ({"chunk_size": 0}, "run_defaults: chunk_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_sizes_are_checked(sizes, message):

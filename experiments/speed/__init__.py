@@ -1,0 +1,1 @@
+"""What ``experiments/benchmark.py`` measures, each section in a module of its own."""
