@@ -221,6 +221,7 @@ def _ask(plan: _Plan, key: Array, state: InvasiveState) -> tuple[Offspring, Inva
 
 def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring:
     """Children, then invaders; the last place is for another evaluation of the best, while noise is sought or found."""
+    key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive, beliefs.worth, plan.num_parents)
     parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
@@ -229,7 +230,7 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     # The litters and the dense sample together: half as much program to compile.
     sampled = np.arange(plan.num_candidates if plan.most_invaders else 0)
     is_fresh = np.concatenate([np.zeros(num_bred, bool), sampled % _FRESH_EVERY == 0])
-    draws = uniform(key, (len(is_fresh), plan.breeder.num_draws))
+    draws = uniform(key_draws, (len(is_fresh), plan.breeder.num_draws))
     genomes, numbers = breed(plan.breeder, draws, parents, is_fresh)
     bred = _judged(plan, state, incumbent, genomes)
     kept = _best_of_litters(plan, bred.rows(slice(num_bred)))
