@@ -140,7 +140,8 @@ class Chunks:
 
     def _refuse(self, reason: str, error: Exception | None = None) -> NoReturn:
         if self._side_by_side == 1:
-            text = f"one member does not fit the device's memory ({reason.replace('they take', 'it takes')})"
+            reason = reason.replace("they take", "it takes")
+            text = f"one member at a time, of {self._num_local}, does not fit the device's memory ({reason})"
         else:
             text = (
                 f"{self._side_by_side} members side by side do not fit the device's memory: set a smaller chunk_size "

@@ -1,7 +1,7 @@
 """``python measure.py PART [CHECKOUT ...]``: what an algorithm costs beside the training, as CPU seconds of one core.
 
 PART is ``calls`` (ask + tell, jitted apart, blocked on), ``scan`` (generations a second, 100 in one dispatch),
-``compile`` (of ask and tell, cold) or ``peers`` (the same calls of other libraries, those that are installed). The code
+``compile`` (of ask and tell, cold) or ``peers`` (ask + tell of evosax, cmaes and Optuna, at P = 64). The code
 of every CHECKOUT (default: this one) is measured in this process, in turn, so that other work on the machine falls on
 all alike. ``--methods a,b`` and ``--sizes 16,64`` choose.
 """
@@ -100,7 +100,7 @@ def calls(packages, methods, sizes):
 def scan(packages, methods, sizes):
     for method in methods:
         for size in sizes:
-            programs = [loop(*package, method, size) for package in packages for loop in (_alone, _advanced)]
+            programs = [loop(package, method, size) for package in packages for loop in (_alone, _advanced)]
             for program, carry, _ in programs:
                 jax.block_until_ready(program(carry))
             for _ in range(15):
@@ -114,8 +114,9 @@ def scan(packages, methods, sizes):
                       f"{advanced:9.0f} by evolution.advance", flush=True)  # fmt: skip
 
 
-def _alone(package, evolution, algorithms, task, method, size):
+def _alone(loaded, method, size):
     """[program of 100 generations of ask and tell, its carry, CPU seconds of its calls]."""
+    package, _, algorithms, _ = loaded
     algorithm = algorithms[method](spaces(package)["uniform"], population_size=size)
 
     def generation(carry, _):
@@ -130,8 +131,9 @@ def _alone(package, evolution, algorithms, task, method, size):
     return [program, (key, algorithm.init(key)), []]
 
 
-def _advanced(package, evolution, algorithms, task, method, size):
+def _advanced(loaded, method, size):
     """As :func:`_alone`, with keys, records and the evaluation of a task."""
+    package, evolution, algorithms, task = loaded
     space = spaces(package)["uniform"]
     algorithm = algorithms[method](space, population_size=size)
     sphere_task = task.function_task(
@@ -161,7 +163,7 @@ def compile_(packages, methods, sizes):
                         began = time.process_time()
                         lowered = jax.jit(function).lower(*arguments)
                         traced = time.process_time()
-                        text = lowered.compile().as_text()
+                        text = str(lowered.compile().as_text())
                         figures += [traced - began, time.process_time() - traced, len(text.splitlines())]
                     print(f"{method:16} P={size:<6} {name:8} checkout {i}: ask trace {figures[0]:.2f} compile "
                           f"{figures[1]:.2f} s ({figures[2]} lines); tell trace {figures[3]:.2f} compile "
@@ -169,13 +171,60 @@ def compile_(packages, methods, sizes):
                           f"{sum(figures) - figures[2] - figures[5]:.2f} s", flush=True)  # fmt: skip
 
 
+def peers():
+    """Each library as its documentation calls it; Optuna after 256 tells and 1,024."""
+    import cmaes
+    import optuna
+    from evosax.algorithms import SimpleGA
+
+    evolver = SimpleGA(population_size=64, solution=jnp.zeros(NUM_GENES))
+    params, key = evolver.default_params, jax.random.key(0)
+    genomes = jax.random.uniform(key, (64, NUM_GENES))
+    state = evolver.init(key, genomes, sphere(genomes), params)
+    ask, tell = jax.jit(evolver.ask), jax.jit(evolver.tell)
+
+    def evosax(state):
+        genomes, state = jax.block_until_ready(ask(key, state, params))
+        return jax.block_until_ready(tell(key, genomes, sphere(genomes), state, params))[0]
+
+    spent = []
+    for _ in range(500):
+        began = time.process_time()
+        state = evosax(state)
+        spent.append(time.process_time() - began)
+    print(f"evosax SimpleGA  P=64: {np.median(spent) * 1e3:.3f} ms (with the loss)")
+
+    optimizer = cmaes.CMA(np.full(NUM_GENES, 0.5), 0.3, population_size=64, bounds=np.array([[0.0, 1.0]] * NUM_GENES))
+    spent = []
+    for _ in range(50):
+        began = time.process_time()
+        points = [optimizer.ask() for _ in range(64)]
+        optimizer.tell([(x, float(np.square(x - 0.3).sum())) for x in points])
+        spent.append(time.process_time() - began)
+    print(f"cmaes CMA        P=64: {np.median(spent) * 1e3:.3f} ms (with the loss)")
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    for generation in range(17):
+        began = time.process_time()
+        trials = [study.ask() for _ in range(64)]
+        for trial in trials:
+            study.tell(trial, sum((trial.suggest_float(f"x{i}", 0.0, 1.0) - 0.3) ** 2 for i in range(NUM_GENES)))
+        if generation in (4, 16):
+            told = (time.process_time() - began) * 1e3
+            print(f"Optuna TPE       P=64: {told:.0f} ms after {64 * generation} tells", flush=True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("calls", "scan", "compile"))
+    parser.add_argument("part", choices=("calls", "scan", "compile", "peers"))
     parser.add_argument("checkouts", nargs="*", default=[str(HERE)])
     parser.add_argument("--methods", default="ga,invasive_ga,random_search")
     parser.add_argument("--sizes", default="64")
     given = parser.parse_args()
-    loaded = [load(Path(checkout).resolve()) for checkout in given.checkouts]
-    part = {"calls": calls, "scan": scan, "compile": compile_}[given.part]
-    part(loaded, given.methods.split(","), [int(size) for size in given.sizes.split(",")])
+    if given.part == "peers":
+        peers()
+    else:
+        loaded = [load(Path(checkout).resolve()) for checkout in given.checkouts]
+        part = {"calls": calls, "scan": scan, "compile": compile_}[given.part]
+        part(loaded, given.methods.split(","), [int(size) for size in given.sizes.split(",")])

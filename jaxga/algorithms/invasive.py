@@ -30,9 +30,9 @@ _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / 
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
 _NUM_CANDIDATES = 1024
 _FRESH_EVERY = 5  # of the dense sample every fifth candidate is a uniform draw
-_MIN_ARCHIVE, _MAX_ARCHIVE = 512, 1024  # the surrogates' cost grows with its square and cube
+_ARCHIVE_SIZE = 512  # the surrogates' cost grows with its square and cube
 _ROUND_SIZE = 128
-_POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 384, 3, 128
+_POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 256, 3, 64
 _CHUNK_SIZE = 4096
 _TYPICAL_RANK = 96  # or P, if that is more: of many evaluations the model has to tell the best apart
 _DUPLICATE = 1e6  # subtracted from the score of settings that were evaluated already
@@ -118,7 +118,7 @@ def invasive_ga(
     surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
     litter_size: int = 4,
     num_candidates: int | None = None,
-    archive_size: int | None = None,
+    archive_size: int = _ARCHIVE_SIZE,
     noisy: bool | None = None,
 ) -> Algorithm:
     """A genetic algorithm joined by invaders, which a surrogate of the loss chooses from a dense sample of the space.
@@ -138,7 +138,7 @@ def invasive_ga(
             made for ``num_points=archive_size``.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P within [1,024, 2^20].
-        archive_size: A, evaluations remembered, in [16, 2^20]; default 2 P within [512, 1,024]. A full archive keeps
+        archive_size: A, evaluations remembered, in [16, 2^20]; default 512. A full archive keeps
             its best 3/4 and the newest others.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
@@ -160,8 +160,6 @@ def invasive_ga(
     if num_candidates is None:
         num_candidates = min(max(_NUM_CANDIDATES, 4 * population_size), MAX_POPULATION)
     check_count("num_candidates", num_candidates, max(64, population_size), MAX_POPULATION)
-    if archive_size is None:
-        archive_size = min(max(_MIN_ARCHIVE, 2 * population_size), _MAX_ARCHIVE)
     check_size("archive_size", archive_size, 16)
     if noisy is not None and not isinstance(noisy, bool):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
@@ -223,7 +221,7 @@ def _ask(plan: _Plan, key: Array, state: InvasiveState) -> tuple[Offspring, Inva
 
 def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring:
     """Children, then invaders; the last place is for another evaluation of the best, while noise is sought or found."""
-    key_draws, _ = jax.random.split(key)
+    key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive, beliefs.worth, plan.num_parents)
     parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
@@ -277,7 +275,7 @@ def _judged(plan: _Plan, state: InvasiveState, incumbent: Array, genomes: Array)
 
 def _penalty(state: InvasiveState, genomes: Array) -> Array:
     """f32[N]: subtracted from the scores of settings in the archive; 0 with noise, where repetition informs."""
-    seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)).any(1)
+    seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)[None]).any(1)
     return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
 

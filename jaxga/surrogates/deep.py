@@ -52,7 +52,7 @@ def deep_kernel(
     width: int = 32,
     num_steps: int = 12,
     learning_rate: float = 0.003,
-    max_fit_points: int = 256,
+    max_fit_points: int = 192,
 ) -> Surrogate:
     """A Gaussian process on the outputs of a Flax network; the marginal likelihood fits both.
 

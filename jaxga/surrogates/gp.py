@@ -1,5 +1,6 @@
 """Exact Gaussian-process regression with a Matern-5/2 kernel."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -112,16 +113,19 @@ def nothing_known(start: Array, num_points: int, num_features: int) -> Posterior
 
 def predict_at(kernel: Matern, params: Posterior, points: Array) -> tuple[Array, Array]:
     cross = kernel(params.theta, params.points, points)
-    # The root is lower triangular: its upper rows need the upper half of ``cross`` only.
-    half = cross.shape[0] // 2
-    upper, lower = params.inverse_root[:half, :half] @ cross[:half], params.inverse_root[half:] @ cross
-    known = jnp.sum(jnp.square(upper), axis=0) + jnp.sum(jnp.square(lower), axis=0)
+    known = sum(jnp.sum(jnp.square(rows), axis=0) for rows in _root_times(params.inverse_root, cross))
     return params.weights @ cross, jnp.sqrt(params.variance * jnp.maximum(1.0 - known, 1e-10))
 
 
 def covariance_at(kernel: Matern, params: Posterior, points: Array) -> Array:
-    half = params.inverse_root @ kernel(params.theta, params.points, points)
+    half = jnp.concatenate(_root_times(params.inverse_root, kernel(params.theta, params.points, points)))
     return params.variance * (kernel(params.theta, points, points) - half.T @ half)
+
+
+def _root_times(root: Array, matrix: Array) -> list[Array]:
+    """The rows of ``root @ matrix`` in four blocks: the root is lower triangular, so that each block needs less."""
+    ends = [root.shape[0] * quarter // 4 for quarter in range(5)]
+    return [root[i:j, :j] @ matrix[:j] for i, j in itertools.pairwise(ends)]
 
 
 def fit_rows(target: Array, valid: Array, num: int) -> Array:
@@ -141,7 +145,7 @@ def _signal_variance(inner: Array, valid: Array) -> Array:
 
 @single_precision
 def gaussian_process(
-    space: SearchSpace, *, num_points: int, num_steps: int = 12, max_fit_points: int = 256
+    space: SearchSpace, *, num_points: int, num_steps: int = 12, max_fit_points: int = 192
 ) -> Surrogate:
     """An exact Gaussian process with a Matern-5/2 kernel, one length scale per gene, fitted by MAP.
 
