@@ -88,7 +88,7 @@ def optimize_many(
     num = len(root_keys)
     at_once = min(searches_at_once or (1 if jax.default_backend() == "cpu" else num), num)
     chunks = Chunks(plan_chunk(chunk_size, task), method.population_size * num_replicates, None)
-    program_of = partial(_searches_program, task, method, num_generations, num_replicates, seeds, at_once)
+    program_of = partial(searches_program, task, method, num_generations, num_replicates, seeds, at_once)
     states, records = chunks.run(program_of, root_keys, task, jnp.int32(num_generations))
     best_loss = records.best.loss[:, -1]
     if not np.isfinite(best_loss).any():
@@ -122,7 +122,7 @@ def optimize_many(
 
 
 @kept_program
-def _searches_program(
+def searches_program(
     algorithm: Algorithm, num_generations: int, num_replicates: int, seeds: Seeds, at_once: int, chunk_size: int | None
 ) -> Any:
     """``(keys key[S], task, end i32[]) -> (states, records)``, with a first axis of length S."""

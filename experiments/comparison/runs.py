@@ -14,8 +14,10 @@ from experiments.comparison.models import Model
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import ScoredTask, catalogue
 from experiments.comparison.variants import variant_options
-from jaxga import ALGORITHMS, SearchSpace, evolution
+from jaxga import ALGORITHMS, SearchSpace
 from jaxga.base import Algorithm
+from jaxga.loop import as_keys
+from jaxga.many import searches_program
 
 
 class Run(NamedTuple):
@@ -23,7 +25,8 @@ class Run(NamedTuple):
 
     Attributes:
         curve: the true regret of what is recommended after each generation [G].
-        seconds: of one ask and tell of a generation, the mean; for ours over all seeds side by side.
+        seconds: of one ask and tell of a generation, the mean; for ours over all seeds, which follow one another in
+            one program.
         num_evaluations: how many it was given.
     """
 
@@ -48,23 +51,9 @@ def _algorithm(method: str, space: SearchSpace, population_size: int) -> Algorit
     return ALGORITHMS[name](space, population_size=population_size, **variant_options(variant, population_size))
 
 
-@cache
-def _program(method: str, space: SearchSpace, size: int, num_generations: int) -> Any:
-    algorithm = _algorithm(method, space, size)
-    scan = evolution.scan(evolution.make_step(algorithm), num_generations)
-
-    def search(key: Array, task: ScoredTask) -> Array:
-        _, record = scan(key, evolution.init(algorithm, key), task)
-        return jax.vmap(lambda genome: task.regret(space.decode(genome)))(record.best.genome)
-
-    return jax.jit(jax.vmap(search, in_axes=(0, None)))
-
-
-def _keys(num_seeds: int) -> Array:
-    return jax.vmap(jax.random.key)(jnp.arange(num_seeds))
-
-
-_compiled: dict[Any, Any] = {}
+@jax.jit
+def _regrets(task: ScoredTask, genomes: Array) -> Array:
+    return jax.vmap(jax.vmap(lambda genome: task.regret(task.space.decode(genome))))(genomes)
 
 
 def run_ours(method: str, problem: str, size: int, num_generations: int, num_seeds: int) -> list[Run]:
@@ -72,22 +61,19 @@ def run_ours(method: str, problem: str, size: int, num_generations: int, num_see
     task = problem_task(problem)
     if isinstance(task, Model):
         return _run_ours_on_host(method, task, size, num_generations, num_seeds)
-    keys = _keys(num_seeds)
-    shapes = tuple(leaf.shape for leaf in jax.tree.leaves(task))
-    signature = (method, task.space, jax.tree.structure(task), shapes, size, num_generations, num_seeds)
-    if signature not in _compiled:
-        program = _program(method, task.space, size, num_generations)
-        _compiled[signature] = program.lower(keys, task).compile()
+    program = searches_program(task, _algorithm(method, task.space, size), num_generations, 1, "own", 1, None)
+    arguments = (as_keys(range(num_seeds)), task, jnp.int32(num_generations))
+    search = program.lower(*arguments).compile()
     began = time.perf_counter()
-    curves = np.asarray(_compiled[signature](keys, task))
+    _, record = jax.block_until_ready(search(*arguments))
     seconds = (time.perf_counter() - began) / (num_seeds * num_generations)
+    curves = np.asarray(_regrets(task, record.best.genome))
     return [Run([float(x) for x in curve], seconds, size * num_generations) for curve in curves]
 
 
 def forget_programs() -> None:
     """Let go of what was compiled: a process may not have more than some hundreds of such programs."""
-    _compiled.clear()
-    for function in (_program, _host_program, _algorithm):
+    for function in (_host_program, _algorithm):
         function.cache_clear()
     jax.clear_caches()
 
@@ -102,7 +88,7 @@ def _host_program(method: str, space: SearchSpace, size: int) -> tuple[Callable[
 
 def _run_ours_on_host(method: str, model: Model, size: int, num_generations: int, num_seeds: int) -> list[Run]:
     init, ask, tell = _host_program(method, model.space, size)
-    keys, states, best, seconds = _keys(num_seeds), None, [], []
+    keys, states, best, seconds = as_keys(range(num_seeds)), None, [], []
     states = init(keys)
     for generation in range(num_generations):
         key_ask, key_tell = jnp.moveaxis(

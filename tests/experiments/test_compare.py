@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxga
 from experiments import compare
 from experiments.comparison import cache, peers, report, runs, statistics, synthetic, variants
 from experiments.comparison.functions import FUNCTIONS
@@ -190,10 +191,19 @@ def test_where_the_optimum_is_unknown_the_losses_themselves_are_shown(tmp_path):
 
 def test_programs_are_let_go():
     runs.run_ours("random_search", "sphere-2d", 4, 2, 2)
-    assert runs._compiled
+    assert runs._algorithm.cache_info().currsize
     runs.forget_programs()
-    assert not runs._compiled
-    assert runs._program.cache_info().currsize == 0
+    assert not runs._algorithm.cache_info().currsize
+
+
+def test_a_curve_is_the_regret_of_what_a_single_search_recommends():
+    task, size = runs.problem_task("sphere-2d"), 4
+    curves = [run.curve for run in runs.run_ours("ga", "sphere-2d", size, 3, 2)]
+    for seed, curve in enumerate(curves):
+        algorithm = jaxga.ga(task.space, population_size=size)
+        best = [g.record.best.genome for g in jaxga.run(task, algorithm, key=seed, num_generations=3)]
+        expected = [float(task.regret(task.space.decode(jnp.asarray(genome)))) for genome in best]
+        np.testing.assert_allclose(curve, expected, rtol=1e-4, atol=1e-6)
 
 
 # --- budgets ---
