@@ -24,6 +24,13 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 shapes.install()
 
 
+@pytest.fixture(autouse=True)
+def strict_ranks(request):
+    """No array silently takes on the rank of another one: f32[A] + f32[A, D] is an error. evosax's own code does so."""
+    with jax.numpy_rank_promotion("allow" if "evosax" in request.node.nodeid else "raise"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of a run of 8 generations with a report."""

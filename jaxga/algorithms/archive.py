@@ -1,4 +1,4 @@
-"""The archive of an algorithm: a fixed number of rows, the best and the newest of all evaluations."""
+"""The archive of an algorithm: a fixed number of rows, the best, the newest, and a cover of all other evaluations."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-# The share of a full archive that holds the best members; the rest holds the newest of the others.
-_BEST_SHARE = 0.75
+# The shares of a full archive that hold the best and the newest members; the rest covers the space.
+_BEST_SHARE, _NEWEST_SHARE = 0.25, 0.125
 
 
 class Archive(NamedTuple):
@@ -27,6 +27,10 @@ class Archive(NamedTuple):
         """bool[A]: rows with a loss."""
         return jnp.isfinite(self.loss)
 
+    def rows(self, places: Array) -> "Archive":
+        """Some of them."""
+        return Archive(*(field[places] for field in self))
+
 
 def empty(archive_size: int, num_genes: int) -> Archive:
     """An archive without a member."""
@@ -38,18 +42,35 @@ def empty(archive_size: int, num_genes: int) -> Archive:
 
 
 def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Archive:
-    """The archive with members f32[P, D] added. A full one drops its oldest rows that are not among the best.
+    """The archive with members f32[P, D] added; ``number`` i32[P] is greater than all in it.
 
-    The best row is never dropped.
+    A full one keeps its best and its newest rows, and the repetitions of the best. The other rows cover the space: the
+    rows dropped are those nearest to an older row or to one that is kept. So a bad region stays known, however many
+    evaluations follow, and a surrogate cannot hope for it again. The best row is never dropped. Failed members are kept
+    while there is room.
     """
     size = archive.loss.shape[0]
     loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
-    rows = Archive(*(jnp.concatenate(pair) for pair in zip(archive, (genomes, loss, number), strict=True)))
-    rank = jnp.argsort(jnp.argsort(rows.loss))
-    best = (rank < int(_BEST_SHARE * size)) & rows.valid
-    order = jnp.argsort(jnp.where(best, -jnp.iinfo(jnp.int32).max, -rows.number))
-    kept = order[:size]
-    return Archive(*(field[kept] for field in rows))
+    members = Archive(genomes, loss, number)
+    if loss.shape[0] > size:  # of more members than rows the better half, and the others evenly by their ranks
+        order, num_best = jnp.argsort(loss), size // 2
+        evenly = np.linspace(num_best, loss.shape[0] - 1, size - num_best).astype(int)
+        members = members.rows(order[np.concatenate([np.arange(num_best), evenly])])
+    rows = Archive(*(jnp.concatenate(pair) for pair in zip(archive, members, strict=True)))
+
+    best = jnp.argsort(rows.loss)[: int(_BEST_SHARE * size)]
+    is_best = jnp.zeros(rows.loss.shape, bool).at[best].set(True) & rows.valid
+    is_newest = (rows.number >= 0) & (rows.number > rows.number.max() - int(_NEWEST_SHARE * size))
+    repeats_best = (same_rows(rows.genomes, rows.genomes[best]) & rows.valid[best][None]).any(1) & rows.valid
+    outlives = (is_best | is_newest)[None] | (rows.number[None] < rows.number[:, None])
+    squares = sum(jnp.square(rows.genomes[:, i, None] - rows.genomes[None, :, i]) for i in range(genomes.shape[1]))
+    gap = jnp.min(jnp.where(outlives & rows.valid[None], squares, 1e6), axis=1)
+    # Failed members by age, the newest first, and empty rows last: -1 / 2, -1 / 3, ..., -1.
+    failed = -1.0 / (2.0 + jnp.maximum(rows.number, -1))
+    worth = jnp.where(rows.valid, gap, failed)
+    for group, value in ((repeats_best, 1e7), (is_newest, 1e8), (is_best, 1e9)):
+        worth = jnp.where(group, value, worth)
+    return rows.rows(jax.lax.top_k(worth, size)[1])
 
 
 def same_rows(a: Array, b: Array) -> Array:

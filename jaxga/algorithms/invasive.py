@@ -275,7 +275,7 @@ def _judged(plan: _Plan, state: InvasiveState, incumbent: Array, genomes: Array)
 
 def _penalty(state: InvasiveState, genomes: Array) -> Array:
     """f32[N]: subtracted from the scores of settings in the archive; 0 with noise, where repetition informs."""
-    seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)).any(1)
+    seen = (same_rows(genomes, state.archive.genomes) & (state.archive.number >= 0)[None]).any(1)
     return jnp.where(state.noisy, 0.0, _DUPLICATE * seen)
 
 

@@ -40,9 +40,10 @@ def typical_gap(archive: Archive, greatest_rank: int) -> Array:
 def as_loss(archive: Archive, target: Array, value: Array) -> Array:
     """Values [...] on the scale of ``target`` f32[A] as losses: linear between rows, within the losses observed."""
     archive, unit = _scaled(archive)
-    below, above = (archive.valid & side for side in (target <= value[..., None], target >= value[..., None]))
-    low, low_loss = (jnp.max(jnp.where(below, row, -jnp.inf), axis=-1) for row in (target, archive.loss))
-    high, high_loss = (jnp.min(jnp.where(above, row, jnp.inf), axis=-1) for row in (target, archive.loss))
+    valid, target, loss = (x.reshape((1,) * value.ndim + (-1,)) for x in (archive.valid, target, archive.loss))
+    below, above = (valid & side for side in (target <= value[..., None], target >= value[..., None]))
+    low, low_loss = (jnp.max(jnp.where(below, row, -jnp.inf), axis=-1) for row in (target, loss))
+    high, high_loss = (jnp.min(jnp.where(above, row, jnp.inf), axis=-1) for row in (target, loss))
     first = jnp.where(below.any(-1), low_loss, high_loss)
     last = jnp.where(above.any(-1), high_loss, low_loss)
     inside = jnp.isfinite(high - low) & (high > low)
