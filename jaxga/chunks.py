@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from jaxga import runtime
 from jaxga.base import Task
 from jaxga.checks import MAX_POPULATION, check_count
+from jaxga.programs import compiled
 from jaxga.text import show_bytes
 from jaxga.work import work_of
 
@@ -110,7 +111,7 @@ class Chunks:
     def run(self, program_of: Callable[[int | None], Any], *arguments: Any) -> Any:
         """What the jitted function ``program_of(size)`` gives, on the host; the size is halved where it has to be."""
         while True:
-            program = self.compile(lambda size: program_of(size).lower(*arguments).compile())
+            program = self.compile(lambda size: compiled(program_of(size), *arguments))
             try:
                 return jax.device_get(program(*arguments))
             except jax.errors.JaxRuntimeError as error:
@@ -139,7 +140,8 @@ class Chunks:
 
     def _refuse(self, reason: str, error: Exception | None = None) -> NoReturn:
         if self._side_by_side == 1:
-            text = f"one member does not fit the device's memory ({reason.replace('they take', 'it takes')})"
+            reason = reason.replace("they take", "it takes")
+            text = f"one member at a time, of {self._num_local}, does not fit the device's memory ({reason})"
         else:
             text = (
                 f"{self._side_by_side} members side by side do not fit the device's memory: set a smaller chunk_size "

@@ -17,7 +17,7 @@ from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
 from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
-from jaxga.programs import kept_program
+from jaxga.programs import compile_ahead, compiled, kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.task import check_task
 
@@ -157,7 +157,7 @@ def _generations(
         arguments = (root_key, state, task, end)
         if program is None:  # the first dispatch is the longest
             began = time.perf_counter()
-            program = chunks.compile(lambda size: program_of(length, size).lower(*arguments).compile())
+            program = chunks.compile(lambda size: compiled(program_of(length, size), *arguments))
             compile_seconds += time.perf_counter() - began
         return *program(*arguments), length
 
@@ -256,11 +256,21 @@ def evaluate_fresh(
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
     """
     check_chunk_size(chunk_size)
-    arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
-    if mesh is not None:
-        arguments = replicate(arguments, mesh)
     chunks = Chunks(plan_chunk(chunk_size, task, winner_method(task)), num_seeds, mesh)
-    return chunks.run(partial(fresh_program, task, num_seeds, mesh), *arguments)
+    return chunks.run(partial(fresh_program, task, num_seeds, mesh), *_fresh_arguments(task, genome, key, mesh))
+
+
+def prepare_fresh(
+    task: Task, *, key: Array | int, num_seeds: int, chunk_size: int | None, mesh: Mesh | None = None
+) -> None:
+    """Compile the program of :func:`evaluate_fresh` in a thread, while generations run; in all processes."""
+    genome = np.zeros(task.space.size, np.float32)
+    compile_ahead(fresh_program(task, num_seeds, mesh, chunk_size), *_fresh_arguments(task, genome, key, mesh))
+
+
+def _fresh_arguments(task: Task, genome: np.ndarray, key: Array | int, mesh: Mesh | None) -> tuple[Any, ...]:
+    arguments = (task, evolution.fresh_key(as_key(key)), jnp.asarray(genome))
+    return arguments if mesh is None else replicate(arguments, mesh)
 
 
 @kept_program

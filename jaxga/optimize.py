@@ -177,7 +177,8 @@ def minimize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **o
     Args:
         fitness: pure JAX, for one setting (a dict of scalars in their own units) and one key; gives
             a scalar, or ``(scalar, metrics)``, or ``(scalar, metrics, model)``. It is compiled into the generation and
-            vmapped. A category that is no number is its index there.
+            vmapped. A category that is no number is its index there. As under ``jax.jit``, the program is kept for
+            the next call with the same function: what it reads from outside is read once.
         space: the hyperparameters and their ranges: a :class:`SearchSpace`, or a dict of its dimensions.
         options: the keyword arguments of :func:`optimize`.
 

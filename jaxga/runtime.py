@@ -23,10 +23,10 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, NoReturn
+from typing import IO, Any, Literal, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -41,11 +41,15 @@ _HEARTBEAT_TIMEOUT = 300
 _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # This environment variable marks the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
+# Whether the processes of this machine find each other's programs in JAX's cache.
+_shares_programs = False
 # The limit of a container's memory and what it has taken of it: control groups version 2, version 1.
 _GROUP_MEMORY = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
+
+T = TypeVar("T")
 
 
 def _private(module: str, name: str) -> Any:
@@ -194,6 +198,24 @@ def _share_compiled_programs() -> None:
             own(digest, used)
 
     cache_key._hash_accelerator_config = hash_devices
+    global _shares_programs
+    _shares_programs = True
+
+
+def in_turn(compile_program: Callable[[], T]) -> T:
+    """What ``compile_program()`` gives; all processes must call this function, in the same order.
+
+    Of the processes of :func:`start_workers` only process 0 compiles, with all cores; then the others load the program
+    from JAX's cache. Other processes, and those without a cache, compile at the same time.
+    """
+    waits = _shares_programs and jax.config.values.get("jax_compilation_cache_dir")
+    if waits and jax.process_index():
+        agree(True)
+    try:
+        return compile_program()
+    finally:
+        if waits and not jax.process_index():
+            agree(True)
 
 
 def compiler_options() -> dict[str, int]:

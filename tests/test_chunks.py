@@ -193,7 +193,15 @@ def test_where_one_member_does_not_fit_its_bytes_are_told(chunk_size, monkeypatc
         warnings.simplefilter("ignore")
         with pytest.raises(MemoryError) as told:
             run(chunk_size)
-    assert str(told.value) == "one member does not fit the device's memory (it takes 3 GiB, the device has 2 GiB)"
+    assert str(told.value) == (
+        "one member at a time, of 8, does not fit the device's memory (it takes 3 GiB, the device has 2 GiB)"
+    )
+
+
+def test_a_member_that_no_device_holds():
+    huge = task_of(lambda key, setting: jnp.zeros((2**21, 2**21)).at[0, 0].set(setting["x"]).max())
+    with pytest.raises(MemoryError, match="it takes 16 TiB, the device has"):
+        list(jaxga.run(huge, jaxga.random_search(SPACE, population_size=4), num_generations=1))
 
 
 def test_a_chunk_that_was_asked_for_is_not_changed_before_the_run(monkeypatch):
@@ -228,7 +236,7 @@ def test_a_command_without_memory_ends_with_one_line(tmp_path, monkeypatch, capf
     monkeypatch.setattr(chunks, "program_memory", lambda program: 2**60)
     assert command_line.main([*command_line.SMALL, "--chunk", "1", "--out", str(tmp_path / "run")]) == 2
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("error: there is not enough memory for that: one member does not fit")
+    assert line.startswith("error: there is not enough memory for that: one member at a time, of 6, does not fit")
     monkeypatch.undo()
     assert command_line.resume(tmp_path / "run") == 0
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "finished"

@@ -57,6 +57,11 @@ def test_what_was_recorded_is_what_was_found(whole):
     assert len(saved.history) == len(result.history) == 24
 
 
+def test_the_parts_of_the_time_are_those_of_the_command_line(whole, half):
+    parts = [list(json.loads((folder / "result.json").read_text())["seconds"]) for folder in (whole[0], half)]
+    assert parts[0] == parts[1] == ["start", "compile", "generations", "winner on fresh seeds", "report"]
+
+
 def test_stopped_and_resumed_it_has_the_same_bits(whole, tmp_path):
     folder = tmp_path / "run"
     first = search(out=folder, callbacks=[lambda g: int(g.record.generation) == 1])

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 import jaxga
-from jaxga import programs
+from jaxga import loop, programs
 from jaxga.base import Objective
 from jaxga.task import FunctionTask
 
@@ -96,3 +96,45 @@ def test_the_newest_programs_are_kept_and_older_ones_die():
         program(task(make_fitness()), 2.0)
     gc.collect()
     assert reference() is None
+
+
+def test_a_program_compiled_ahead_is_not_compiled_again(monkeypatch):
+    jitted, threads = jax.jit(lambda x: x * 3.25), []
+    monkeypatch.setattr(programs.threading.Thread, "run", lambda self: threads.append(self) or self._target())
+    with compiling() as compiled:
+        programs.compile_ahead(jitted, 2.0)
+        programs.compile_ahead(jitted, 2.0)  # is under way
+        assert float(programs.compiled(jitted, 2.0)(2.0)) == 6.5
+    assert len(compiled) == len(threads) == 1
+
+
+def test_what_cannot_be_compiled_ahead_fails_where_it_is_needed():
+    def fails(x):
+        raise ValueError("too wide")
+
+    jitted = jax.jit(fails)
+    programs.compile_ahead(jitted, 2.0)
+    with pytest.raises(ValueError, match="too wide"):
+        programs.compiled(jitted, 2.0)
+
+
+def test_the_winners_program_is_compiled_during_the_generations(monkeypatch):
+    ahead = []
+    monkeypatch.setattr(loop, "compile_ahead", lambda jitted, *arguments: ahead.append((jitted, arguments)))
+    task = FunctionTask(make_fitness(), jaxga.SearchSpace(make_space()), Objective())
+    algorithm = jaxga.random_search(task.space, population_size=4)
+    seen = []
+    options = {
+        "algorithm": algorithm,
+        "num_generations": 3,
+        "num_fresh": 2,
+        "callbacks": [lambda g: seen.append(len(ahead))],
+    }
+    jaxga.optimize(task, **options)
+    assert seen[1:] == [1, 1]
+    jitted, arguments = ahead[0]
+    with compiling() as compiled:  # it is the program that was run at the end
+        jitted.lower(*arguments).compile()
+    assert not compiled
+    jaxga.optimize(task, **{**options, "num_fresh": 0})
+    assert len(ahead) == 1

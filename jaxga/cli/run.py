@@ -33,7 +33,7 @@ from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
-from jaxga.runs.session import Reached, Search, follow, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
 from jaxga.runs.tracking import TRACKERS, Tracker
 from jaxga.runs.warm_start import WarmStart
@@ -274,7 +274,7 @@ class Writers:
         with console.status("writing the report ..."):
             if not options.no_report:
                 write_outputs(path)
-        seconds["report"] = time.perf_counter() - mark
+        add_seconds(path, result, "report", time.perf_counter() - mark)
         screen.print_times(console, seconds)
         screen.print_files(console, path)
         if go_on:

@@ -39,8 +39,8 @@ class ProcessOptions(JoinOptions, Protocol):
     def processes(self) -> str: ...
 
 
-# What a process takes beside its trainings: 0.4 to 0.5 GiB with JAX and a compiled MNIST or CartPole.
-_PROCESS_BYTES = 2**29
+# Of a process with JAX and the task's data, while it compiles: 0.6 to 1.0 GiB were measured, most with invasive_ga.
+_PROCESS_BYTES = 2**30
 
 
 class Processes(NamedTuple):

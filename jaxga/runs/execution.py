@@ -29,7 +29,7 @@ from jaxga.runs.model import Keep, kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.saved import SavedRun, read_config
-from jaxga.runs.session import Reached, Search, follow, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, Stop, StopState
 from jaxga.runs.warm_start import WarmStart
 
@@ -90,6 +90,7 @@ class Execution:
             if int(start.state.generation):
                 self.history = SavedRun.read(path).history
             self._recorder.begin("resume" if is_resumed else "start")
+        self._start_seconds = time.perf_counter() - began
 
     def follow(self, callbacks: Callbacks, progress: bool) -> tuple[Reached, str | None]:
         """Take the generations up to the end; gives where that is, and why it is early."""
@@ -126,17 +127,19 @@ class Execution:
         chunk_size = self._generations.chunk_size
         fresh = search.evaluate_winner(reached.best_genome, chunk_size) if search.num_fresh else None
         model = None if fresh is None else kept_model(fresh, search.task.objective, keep_model)
-        seconds = {"compile": reached.compile_seconds, "generations": reached.seconds}
+        seconds = {"start": self._start_seconds, "compile": reached.compile_seconds, "generations": reached.seconds}
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if path is not None and self._recorder is not None:
+            mark = time.perf_counter()
             if model is not None:
                 save_model(path, model)
             self._recorder.events.add("finished", generation=reached.num_done, reason=reason)
-            write_result(path, search, reached, fresh, status="finished", reason=reason, seconds=seconds)
+            result = write_result(path, search, reached, fresh, status="finished", reason=reason, seconds=seconds)
             if self._has_report:
                 from jaxga.report.outputs import write_outputs
 
                 write_outputs(path)
+            add_seconds(path, result, "report", time.perf_counter() - mark)
         return Result(
             best=search.task.space.setting(reached.best_genome),
             best_value=search.task.objective.sign * reached.best_loss,

@@ -15,7 +15,7 @@ from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.chunks import ChunkSize, Planned
 from jaxga.evaluate import Seeds
 from jaxga.evolution import State
-from jaxga.loop import Generation, Generations, evaluate_fresh, run
+from jaxga.loop import Generation, Generations, evaluate_fresh, prepare_fresh, run
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
@@ -62,16 +62,17 @@ class Search(NamedTuple):
             state=start.state,
         )
 
+    def prepare_winner(self, chunk_size: int | None) -> None:
+        """Compile :meth:`evaluate_winner` while generations run."""
+        if self.num_fresh:
+            prepare_fresh(self.task, **self._fresh_options(chunk_size))
+
     def evaluate_winner(self, genome: Any, chunk_size: int | None) -> Evaluation:
         """One genome f32[D] under ``num_fresh`` fresh seeds, with the ``chunk_size`` of the generations."""
-        return evaluate_fresh(
-            self.task,
-            np.asarray(genome),
-            key=self.key,
-            num_seeds=self.num_fresh,
-            chunk_size=chunk_size,
-            mesh=self.mesh,
-        )
+        return evaluate_fresh(self.task, np.asarray(genome), **self._fresh_options(chunk_size))
+
+    def _fresh_options(self, chunk_size: int | None) -> dict[str, Any]:
+        return {"key": self.key, "num_seeds": self.num_fresh, "chunk_size": chunk_size, "mesh": self.mesh}
 
     def overhead(self, elapsed: Callable[[], float], report_seconds: float, chunk_size: int | None) -> Overhead:
         """What a time limit has to leave room for, with the ``chunk_size`` of the generations."""
@@ -132,6 +133,8 @@ def follow(
     reached = Reached(num_done, notes.get("best_genome"), notes.get("best_loss", math.inf), start.state, 0.0, 0.0)
     while reached.num_done < search.num_generations and runtime.agree(decide()) == GO_ON:
         generation = next(generations)
+        if generation.compile_seconds:  # from now on one core may compile beside the others
+            search.prepare_winner(generation.chunk_size)
         for consumer in consumers:
             consumer(generation)
         record, compiling = generation.record, generation.compile_seconds
@@ -182,3 +185,9 @@ def write_result(
     }
     write_json(path / "result.json", result)
     return result
+
+
+def add_seconds(path: Path, result: dict[str, Any], part: str, seconds: float) -> None:
+    """Write ``result.json`` again with the time of a part that came after it."""
+    result["seconds"][part] = seconds
+    write_json(path / "result.json", result)

@@ -65,6 +65,17 @@ def test_it_is_told_in_one_line_and_nothing_is_written(case, inputs):
     assert fuzz.check(case, inputs) == []
 
 
+@pytest.mark.parametrize("option", ["chunk", "pop", "processes"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "none", f"{10**20}"])
+def test_a_chunk_a_population_and_a_number_of_processes_are_whole_numbers(option, value, tmp_path, capfd):
+    assert main([*GUESS, f"--{option}={value}", "--out", str(tmp_path / "run")]) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert option in line
+    assert value in line
+    assert not (tmp_path / "run").exists()
+
+
 LIBRARY = fuzz.library()
 
 
@@ -158,11 +169,11 @@ def plan(capfd, *arguments):
 
 def test_a_dry_run_tells_the_processes_and_starts_none(capfd, monkeypatch):
     monkeypatch.setattr("jaxga.runtime.start_workers", lambda *_: pytest.fail("a process was started"))
-    assert "2 processes" in plan(capfd, "--task", "guess", "--processes", "2")
-    assert "processes" not in plan(capfd, "--task", "guess")
+    assert "2: as --processes says" in plan(capfd, "--task", "guess", "--processes", "2")
+    assert "1: a generation is shorter" in plan(capfd, "--task", "guess")
     cluster = ["--coordinator", "host:1234", "--num-processes", "5", "--process-id", "0"]
-    assert "5 processes" in plan(capfd, "--task", "guess", *cluster)
-    assert "as many as the cluster has processes" in plan(capfd, "--task", "guess", "--coordinator", "auto")
+    assert "5: as --coordinator joins them" in plan(capfd, "--task", "guess", *cluster)
+    assert "as many as the cluster has: as --coordinator" in plan(capfd, "--task", "guess", "--coordinator", "auto")
 
 
 def test_a_dry_run_of_a_resume_tells_where_it_goes_on(inputs, capfd):

@@ -36,7 +36,7 @@ def test_the_sizes_of_the_originals_experiments():
     sizes = {name: defaults_of(factory(name)) for name in REGISTERED}
     assert sizes["guess"] == RunDefaults(10, 30, num_fresh=1, is_heavy=False)
     assert sizes["mnist"] == RunDefaults(10, 10)
-    assert sizes["ppo"] == sizes["cartpole"] == RunDefaults(8, 10, 3, 32, 8)
+    assert sizes["ppo"] == sizes["cartpole"] == RunDefaults(8, 10, 3, 32)
 
 
 def test_without_the_decorator_the_sizes_are_the_general_ones():
