@@ -1,4 +1,4 @@
-"""``python measure.py PART [CHECKOUT ...]``: what an algorithm costs beside the training, as CPU seconds of one core.
+"""``python cost.py PART [CHECKOUT ...]``: what an algorithm costs beside the training, as CPU seconds of one core.
 
 PART is ``calls`` (ask + tell, jitted apart, blocked on), ``scan`` (generations a second, 100 in one dispatch),
 ``compile`` (of ask and tell, cold) or ``peers`` (ask + tell of evosax, cmaes and Optuna, at P = 64). The code
