@@ -43,7 +43,7 @@ class Generation(NamedTuple):
     state: State | None
     seconds: float
     compile_seconds: float
-    chunk_size: int | None
+    chunk_size: int | None = None
 
 
 class Generations(Iterator[Generation]):

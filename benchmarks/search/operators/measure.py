@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 
 from experiments.comparison.models import Model  # noqa: E402
 from experiments.comparison.problems import affords, select  # noqa: E402
-from experiments.comparison.runs import _host_program, _keys, forget_programs, problem_task, run_ours  # noqa: E402
+from experiments.comparison.runs import _host_program, forget_programs, problem_task, run_ours  # noqa: E402
 
 NUM_SEEDS = 10
 
@@ -52,7 +52,7 @@ def curves(method, problem, size, num_generations):
     if isinstance(task, Model):
         return [run.curve for run in run_ours(method, problem, size, num_generations, NUM_SEEDS)]
     init, ask, tell = _host_program(method, task.space, size)
-    keys, rows = _keys(NUM_SEEDS), []
+    keys, rows = jax.vmap(jax.random.key)(jnp.arange(NUM_SEEDS)), []
     state = init(keys)
     for generation in range(num_generations):
         key_ask, key_evaluate, key_tell = split(keys, generation)
