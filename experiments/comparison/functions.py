@@ -86,7 +86,7 @@ def _gallagher(z: Array) -> Array:
     places = jax.random.uniform(key_place, (_NUM_PEAKS, z.shape[0]), minval=-6.0, maxval=6.0).at[0].set(0.0)
     widths = 10.0 ** jax.random.uniform(key_width, (_NUM_PEAKS, z.shape[0]), minval=-0.5, maxval=0.5)
     heights = jnp.linspace(1.1, 9.1, _NUM_PEAKS).at[0].set(10.0)
-    exponent = jnp.sum(widths * (z - places) ** 2, axis=1) / (2.0 * z.shape[0])
+    exponent = jnp.sum(widths * (z[None] - places) ** 2, axis=1) / (2.0 * z.shape[0])
     return (10.0 - jnp.max(heights * jnp.exp(-exponent))) ** 2
 
 

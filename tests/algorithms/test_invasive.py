@@ -7,7 +7,7 @@ import pytest
 
 from jaxga import Integer, SearchSpace, Species, Uniform
 from jaxga.algorithms import invasive_ga
-from jaxga.algorithms.archive import empty, insert, repeats, same_rows
+from jaxga.algorithms.archive import repeats, same_rows
 from jaxga.registry import ALGORITHMS
 from jaxga.surrogates import quadratic_ridge
 
@@ -227,15 +227,6 @@ def test_the_predicted_loss_is_in_the_units_of_the_loss():
     predicted, worst = told[2][0].predicted, max(float(loss.max()) for _, loss, _ in told)
     assert float(predicted.min()) >= 1000.0
     assert float(predicted.max()) <= worst
-
-
-def test_archive_keeps_the_best_and_the_newest():
-    archive = empty(8, 1)
-    loss = jnp.arange(24.0)
-    for t in range(6):
-        rows = slice(4 * t, 4 * t + 4)
-        archive = insert(archive, loss[rows, None], loss[rows], jnp.arange(4 * t, 4 * t + 4, dtype=jnp.int32))
-    assert sorted(archive.loss.tolist()) == [0, 1, 2, 3, 4, 5, 22, 23]
 
 
 def test_every_algorithm_is_in_the_table_under_its_name():

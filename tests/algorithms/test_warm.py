@@ -50,7 +50,7 @@ def test_the_surrogate_knows_earlier_evaluations_at_the_first_generation():
     assert jnp.isfinite(bred.predicted).all()
     assert jnp.isposinf(cold.predicted).all()
     assert float(jnp.median(bowl(bred.genomes))) < 0.5 * float(jnp.median(bowl(earlier)))
-    assert not any((earlier == genome).all(1).any() for genome in bred.genomes)
+    assert not any((earlier == genome[None]).all(1).any() for genome in bred.genomes)
     assert (bred.parents == -1).all()
 
 
