@@ -27,8 +27,10 @@ shapes.install()
 @pytest.fixture(autouse=True)
 def strict_ranks(request):
     """No array silently takes on the rank of another one: f32[A] + f32[A, D] is an error. evosax's own code does so."""
-    with jax.numpy_rank_promotion("allow" if "evosax" in request.node.nodeid else "raise"):
-        yield
+    # For all threads: a program compiled in another one must have the same settings.
+    jax.config.update("jax_numpy_rank_promotion", "allow" if "evosax" in request.node.nodeid else "raise")
+    yield
+    jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
 @pytest.fixture(scope="module")
