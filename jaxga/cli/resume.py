@@ -43,7 +43,8 @@ def resumed_options(given: Options, named: Collection[str]) -> Options:
         check_length(path, given.generations)
     kept = {name: getattr(stored, name) for name in USES if not USES[name].outside and name not in named}
     kept |= {"data_dir": given.data_dir or stored.data_dir, "out": path}
-    kept |= {} if "chunk" in named else {"chunk": stored.chunk}
+    # Another one of these may round differently, so that only the command line changes it.
+    kept |= {name: getattr(stored, name) for name in ("chunk", "processes") if name not in named}
     return dataclasses.replace(given, **kept)
 
 

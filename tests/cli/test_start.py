@@ -1,10 +1,12 @@
-"""How many processes ``--processes auto`` starts, on a faked machine."""
+"""How many processes ``--processes auto`` starts, on a faked machine, and which a resume has."""
 
 from typing import NamedTuple
 
 import pytest
 
 from jaxga import runtime
+from jaxga.cli.options import Options
+from jaxga.cli.resume import resumed_options
 from jaxga.cli.run import main
 from jaxga.cli.start import plan_processes
 from jaxga.task import RunDefaults
@@ -69,3 +71,11 @@ task = lambda: FunctionTask(lambda key, s: s["x"], jaxga.SearchSpace(x=jaxga.Uni
 """)
     assert main(["--task", f"{module}:task", "--pop", "24", "--algorithm", "random_search", "--dry-run"]) == 0
     assert "24: one a training" in capsys.readouterr().out
+
+
+def test_a_resume_has_the_chunk_and_the_processes_of_the_run(half):
+    given = Options(resume=half, processes="2", chunk="3")
+    assert resumed_options(given, {"resume"}).processes == "1"
+    assert resumed_options(given, {"resume"}).chunk == "auto"
+    named = resumed_options(given, {"resume", "processes", "chunk"})
+    assert (named.processes, named.chunk) == ("2", "3")
