@@ -59,4 +59,4 @@ def compiled(jitted: Any, *arguments: Any) -> Any:
     """The compiled program of a jitted function; all processes must call this function, in the same order."""
     if (thread := _compiling.pop(jitted, None)) is not None:
         thread.join()
-    return runtime.in_turn(lambda: jitted.lower(*arguments).compile())
+    return runtime.in_turn(jitted.lower(*arguments).compile)  # tracing and lowering are not in the cache
