@@ -41,5 +41,6 @@ def in_batches(function: Callable[[Any], PyTree], rows: PyTree, batch_size: int)
         padding = jnp.arange(num_batches * batch_size) % num_rows
         rows = jax.tree.map(lambda x: x[padding], rows)
     batches = jax.tree.map(lambda x: x.reshape(num_batches, batch_size, *x.shape[1:]), rows)
+    # `lax.map(batch_size=)` does the same, but fails on arrays without an element, which a model may have.
     results = lax.map(function, batches)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num_rows], results)
+    return jax.tree.map(lambda x: x.reshape(num_batches * batch_size, *x.shape[2:])[:num_rows], results)

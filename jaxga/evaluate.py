@@ -13,6 +13,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga.base import Evaluation, Task
+from jaxga.batches import in_batches
 from jaxga.text import check_choice
 
 # Who trains under the same seeds: nobody, the members of one generation, or those of all generations.
@@ -147,14 +148,10 @@ def train_members(
         return Evaluation(jnp.asarray(value, jnp.float32), *jax.tree.map(jnp.asarray, kept))
 
     def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
-        num, train = genomes.shape[0], jax.vmap(one, in_axes=(None, None if is_shared else 0, 0))
-        if chunk == num:
-            return train(task, keys, genomes)
-        # `lax.map(batch_size=)` does the same, but fails on arrays without an element, which a model may have.
-        jobs = genomes if is_shared else (keys, genomes)
-        chunks = jax.tree.map(lambda x: x.reshape(num // chunk, chunk, *x.shape[1:]), jobs)
-        trained = lax.map(lambda jobs: train(task, *((keys, jobs) if is_shared else jobs)), chunks)
-        return jax.tree.map(lambda x: x.reshape(num, *x.shape[2:]), trained)
+        train = jax.vmap(one, in_axes=(None, None if is_shared else 0, 0))
+        if is_shared:
+            return in_batches(lambda genomes: train(task, keys, genomes), genomes, chunk)
+        return in_batches(lambda jobs: train(task, *jobs), (keys, genomes), chunk)
 
     if mesh is None:
         evaluation = on_one_device(task, padded_keys, genomes[padding])

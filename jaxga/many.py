@@ -12,6 +12,7 @@ from jax import Array, lax
 from jaxga import evolution
 from jaxga.algorithms import invasive_ga
 from jaxga.base import Algorithm, Evaluation, PyTree, Task
+from jaxga.batches import in_batches
 from jaxga.checks import check_count
 from jaxga.chunks import Chunks, ChunkSize, plan_chunk
 from jaxga.evaluate import Seeds
@@ -158,8 +159,4 @@ def _each(function: Callable[..., PyTree], at_once: int, rows: PyTree, *shared: 
 
     if at_once == 1:  # not vmapped, so that it rounds as a search alone does
         return lax.map(one, jnp.arange(num))
-    num_chunks = -(-num // at_once)
-    # Padding repeats real rows: a remainder would trace the function a second time.
-    places = jnp.arange(num_chunks * at_once).reshape(num_chunks, at_once) % num
-    done = lax.map(jax.vmap(one), places)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num], done)
+    return in_batches(jax.vmap(one), jnp.arange(num), at_once)

@@ -72,7 +72,7 @@ def _walk(jaxpr: Jaxpr) -> Work:
             seconds += passes * sum(work.seconds for work in inner)
         elif written:
             operations += 1
-            seconds += _flops(equation) / _FLOPS_A_SECOND + written / _BYTES_A_SECOND
+            seconds += product_flops(equation) / _NUM_MEMBERS / _FLOPS_A_SECOND + written / _BYTES_A_SECOND
         alive |= results
         for v in {v for v in equation.invars if isinstance(v, Var) and last_use[v] == i}:
             alive.pop(v, None)
@@ -87,8 +87,11 @@ def _bytes(v: Var) -> float:
     return math.prod(shape) // _NUM_MEMBERS * getattr(v.aval, "dtype").itemsize  # noqa: B009 - an array has one
 
 
-def _flops(equation: Any) -> float:
-    """Floating-point operations of one member's matrix products and convolutions."""
+def product_flops(equation: Any) -> float:
+    """Floating-point operations of an equation of a traced program: 0 unless it is a matrix product or a convolution.
+
+    A multiplication and an addition count as two.
+    """
     name = equation.primitive.name
     if name not in ("dot_general", "conv_general_dilated"):
         return 0.0
@@ -98,4 +101,4 @@ def _flops(equation: Any) -> float:
         products = math.prod(left[axis] for axis in contracted)
     else:
         products = math.prod(right) // right[equation.params["dimension_numbers"].rhs_spec[0]]
-    return 2.0 * products * math.prod(equation.outvars[0].aval.shape) / _NUM_MEMBERS
+    return 2.0 * products * math.prod(equation.outvars[0].aval.shape)

@@ -15,6 +15,7 @@ from jaxga.runtime import num_cores, runs_on_cpu
 from jaxga.text import check_choice
 
 _LONGEST = 3600  # seconds for a row
+_SHORT = 10  # steps of a training that measures memory
 
 
 class Job(NamedTuple):
@@ -73,9 +74,6 @@ def jobs(options: BenchmarkOptions, section: str) -> Iterator[Job]:
     else:
         for pop in [pop for pop in (64, 1024, 16_384) if pop <= options.max_pop]:
             yield Job(section, "memory", f"mnist, {_SHORT} steps", pop, cores, "auto")
-
-
-_SHORT = 10  # steps of a training that measures memory
 
 
 def _comparisons(options: BenchmarkOptions, section: str, cores: int) -> Iterator[Job]:

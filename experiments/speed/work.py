@@ -1,12 +1,11 @@
 """How much a program computes: the floating-point operations and bytes of its matrix products and convolutions."""
 
-import math
 from typing import Any, NamedTuple
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.interpreters.partial_eval import dce_jaxpr
 
-_PRODUCTS = ("dot_general", "conv_general_dilated")
+from jaxga.work import product_flops
 
 
 class Work(NamedTuple):
@@ -44,8 +43,9 @@ def count(program: Jaxpr | ClosedJaxpr, cond_share: float = 1.0) -> Work:
     total = Work(0.0, 0.0)
     for equation in jaxpr.eqns:
         name, inner = equation.primitive.name, [count(p, cond_share) for p in _programs(equation.params)]
-        if name in _PRODUCTS:
-            total += _product(equation)
+        if flops := product_flops(equation):
+            arrays: list[Any] = [variable.aval for variable in (*equation.invars[:2], equation.outvars[0])]
+            total += Work(flops, float(sum(array.size * array.dtype.itemsize for array in arrays)))
         elif name == "scan":
             total += sum(inner, Work(0.0, 0.0)) * equation.params["length"]
         elif name == "cond":
@@ -61,14 +61,3 @@ def _programs(parameters: dict[str, Any]) -> list[Any]:
     """The programs inside an equation: bodies of loops, branches, called functions."""
     found = [x for value in parameters.values() for x in (value if isinstance(value, tuple | list) else (value,))]
     return [x for x in found if isinstance(x, Jaxpr | ClosedJaxpr)]
-
-
-def _product(equation: Any) -> Work:
-    first, second = (variable.aval for variable in equation.invars[:2])
-    out = equation.outvars[0].aval
-    if equation.primitive.name == "dot_general":
-        contracted = math.prod(first.shape[axis] for axis in equation.params["dimension_numbers"][0][0])
-    else:  # per output: the kernel, without its output channels
-        contracted = second.size / second.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-    num_bytes = sum(array.size * array.dtype.itemsize for array in (first, second, out))
-    return Work(2.0 * out.size * contracted, float(num_bytes))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.base import PyTree, Surrogate
+from jaxga.operators.genes import square_distances
 
 
 class Candidates(NamedTuple):
@@ -42,10 +43,9 @@ def prediction_covariance(model: Surrogate, params: PyTree, pool: Candidates) ->
     """f32[N, N], the model's own, or from the standard deviations and a distance if the model has none."""
     if model.covariance is not None:
         return model.covariance(params, pool.genomes)
-    num_genes = pool.genomes.shape[1]
-    squares = sum(jnp.square(pool.genomes[:, i, None] - pool.genomes[None, :, i]) for i in range(num_genes))
     # A correlation length of a tenth of the cube's diagonal, by judgement.
-    return pool.std[:, None] * pool.std[None, :] * jnp.exp(-50.0 / num_genes * squares)
+    correlation = jnp.exp(-50.0 / pool.genomes.shape[1] * square_distances(pool.genomes))
+    return pool.std[:, None] * pool.std[None, :] * correlation
 
 
 def log_expected_improvement(mean: Array, std: Array, incumbent: Array) -> Array:

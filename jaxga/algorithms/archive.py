@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxga.operators.genes import square_distances
+
 # The shares of a full archive that hold the best and the newest members; the rest covers the space.
 _BEST_SHARE, _NEWEST_SHARE = 0.25, 0.125
 
@@ -63,8 +65,7 @@ def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Arch
     is_newest = (rows.number >= 0) & (rows.number > rows.number.max() - int(_NEWEST_SHARE * size))
     repeats_best = (same_rows(rows.genomes, rows.genomes[best]) & rows.valid[best][None]).any(1) & rows.valid
     outlives = (is_best | is_newest)[None] | (rows.number[None] < rows.number[:, None])
-    squares = sum(jnp.square(rows.genomes[:, i, None] - rows.genomes[None, :, i]) for i in range(genomes.shape[1]))
-    gap = jnp.min(jnp.where(outlives & rows.valid[None], squares, 1e6), axis=1)
+    gap = jnp.min(jnp.where(outlives & rows.valid[None], square_distances(rows.genomes), 1e6), axis=1)
     # Failed members by age, the newest first, and empty rows last: -1 / 2, -1 / 3, ..., -1.
     failed = -1.0 / (2.0 + jnp.maximum(rows.number, -1))
     worth = jnp.where(rows.valid, gap, failed)

@@ -11,6 +11,7 @@ from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.random import SamplingState, sampling
 from jaxga.base import Algorithm
 from jaxga.checks import check_count, check_search
+from jaxga.operators.genes import square_distances
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
@@ -32,8 +33,7 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
     """
 
     def nearest(sample: Array) -> Array:
-        gaps = sum(jnp.square(sample[:, i, None] - sample[None, :, i]) for i in range(num_genes))
-        return jnp.min(gaps + 1e6 * jnp.eye(num))
+        return jnp.min(square_distances(sample) + 1e6 * jnp.eye(num))
 
     samples = latin_hypercube_sample(key, num, num_genes, num_tries)
     if num_tries == 1:

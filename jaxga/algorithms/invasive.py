@@ -17,6 +17,7 @@ from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.parents import Breeder, best_parents, breed, breeder
 from jaxga.algorithms.targets import as_loss, shows_noise, targets, typical_gap
 from jaxga.base import Algorithm, Best, Offspring, PyTree, Species, Surrogate
+from jaxga.batches import in_batches
 from jaxga.checks import MAX_POPULATION, check_count, check_search, check_size
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -139,7 +140,7 @@ def invasive_ga(
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P within [1,024, 2^20].
         archive_size: A, evaluations remembered, in [16, 2^20]; default 512. A full archive keeps
-            its best 3/4 and the newest others.
+            its best and newest rows, and others that cover the space.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
 
     Raises ``ValueError`` for a number outside its range or an unknown surrogate.
@@ -265,12 +266,7 @@ def _judged(plan: _Plan, state: InvasiveState, incumbent: Array, genomes: Array)
 
     num = genomes.shape[0]
     num_chunks = -(-num // _CHUNK_SIZE)
-    if num_chunks == 1:
-        return judge(genomes)
-    size = -(-num // num_chunks)
-    chunks = jnp.pad(genomes, ((0, num_chunks * size - num), (0, 0))).reshape(num_chunks, size, -1)
-    judged = jax.lax.map(judge, chunks)
-    return Candidates(*(field.reshape(num_chunks * size, *field.shape[2:])[:num] for field in judged))
+    return in_batches(judge, genomes, -(-num // num_chunks))
 
 
 def _penalty(state: InvasiveState, genomes: Array) -> Array:

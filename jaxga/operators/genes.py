@@ -17,6 +17,18 @@ def reflect(genomes: Array) -> Array:
     return 1.0 - jnp.abs(1.0 - jnp.mod(genomes, 2.0))
 
 
+def square_distances(genomes: Array) -> Array:
+    """f32[N, N]: the squares of the distances between genomes f32[N, D].
+
+    >>> square_distances(jnp.array([[0.0, 0.5], [1.0, 0.5]])).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    # Gene by gene: an array [N, N, D] would be as large as all else together.
+    num = genomes.shape[0]
+    genes = (genomes[:, i] for i in range(genomes.shape[1]))
+    return sum((jnp.square(gene[:, None] - gene[None, :]) for gene in genes), start=jnp.zeros((num, num)))
+
+
 def redraw(space: SearchSpace) -> Callable[[Array, Array], Array]:
     """A function ``(uniform f32[..., D], genomes f32[..., D])`` that draws every gene anew.
 
