@@ -40,13 +40,14 @@ def _run(options: BenchmarkOptions) -> None:
         return
     limits = measure_apart(options, Job("machine", "limits", "the machine"))[0]
     print(f"machine: {_summary(limits)}")
-    rows = []
+    rows, page = [], ""
     for section in wanted:
         for row in _measured(options, section):
             rows.append(row)
             print(f"{section}: {_summary(row)}", flush=True)
-    complete(rows, limits)
-    _write(options, rows, limits)
+        complete(rows, limits)
+        page = _write(options, rows, limits)  # after each section: a long run that is stopped keeps what it has
+    print("\n" + page)
 
 
 def _measured(options: BenchmarkOptions, section: str) -> Iterator[dict[str, Any]]:
@@ -69,20 +70,20 @@ def _summary(row: dict[str, Any]) -> str:
     return f"{row['label']}: {', '.join(figures)}"
 
 
-def _write(options: BenchmarkOptions, rows: list[dict[str, Any]], limits: dict[str, Any]) -> None:
+def _write(options: BenchmarkOptions, rows: list[dict[str, Any]], limits: dict[str, Any]) -> str:
     from jaxga.runs.records import environment
 
     about = environment()
     text = markdown(rows, limits, about, " ".join(["python experiments/benchmark.py", *_public_arguments()]))
-    print("\n" + text)
     if options.out is None:
-        return
+        return text
     options.out.mkdir(parents=True, exist_ok=True)
     record = {"command": ["benchmark.py", *_public_arguments()], "machine": limits, "rows": rows, **about}
     (options.out / "benchmark.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (options.out / "benchmark.md").write_text(text, encoding="utf-8")
     plots.throughput(rows, options.out / "throughput.png")
     plots.roofline(rows, limits, options.out / "roofline.png")
+    return text
 
 
 def _public_arguments() -> list[str]:

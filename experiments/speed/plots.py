@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from experiments.speed.tables import knee
 from jaxga.report.plots import STYLE
@@ -24,19 +25,26 @@ def throughput(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for axes, task in zip(panels[0], tasks, strict=True):
             sweep = [row for row in rows if row["section"] == task and row.get("is_sweep")]
             sizes, rates = ([row[name] for row in sweep] for name in ("pop", "members_per_second"))
-            axes.plot(sizes, rates, "o-", color="#0072B2", label="jaxga")
+            axes.plot(sizes, rates, "o-", color="#0072B2")
+            axes.annotate("jaxga", (sizes[-1], rates[-1]), (0, 6), textcoords="offset points", ha="right", va="bottom")
             found = knee(sweep)
             if found:
                 axes.axvline(found["pop"], color="#999999", linewidth=1, linestyle=":")
             others = [row for row in rows if row["section"] == task and row["kind"] in _BASELINES]
             for row, colour in zip(others, ("#D55E00", "#009E73"), strict=False):
-                axes.axhline(row["members_per_second"], color=colour, linewidth=1.2, label=row["label"])
-            axes.set(
-                xscale="log", yscale="log", title=_TASKS[task], xlabel="members per generation", ylabel="members/s"
-            )
-            axes.set_xticks(sizes[:: max(1, len(sizes) // 6)], [f"{n:,}" for n in sizes[:: max(1, len(sizes) // 6)]])
+                rate = row["members_per_second"]
+                axes.axhline(rate, color=colour, linewidth=1.2)
+                axes.annotate(
+                    row["label"], (sizes[-1], rate), (0, 3), textcoords="offset points", ha="right", fontsize=8
+                )
+            axes.set(xscale="log", yscale="log", title=_TASKS[task], ylabel="members/s")
+            axes.set_xlabel("members per generation (dotted: nine tenths of the best rate)", fontsize=9)
+            every = max(1, len(sizes) // 6)
+            axes.set_xticks(sizes[::every], [f"{n:,}" for n in sizes[::every]])
             axes.minorticks_off()
-            axes.legend(frameon=False, fontsize=8)
+            axes.margins(y=0.15)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
         figure.tight_layout()
         figure.savefig(path, dpi=150)
         plt.close(figure)

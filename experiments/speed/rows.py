@@ -15,7 +15,7 @@ from jaxga.runtime import num_cores, runs_on_cpu
 from jaxga.text import check_choice
 
 _LONGEST = 3600  # seconds for a row
-_SHORT = 10  # steps of a training that measures memory
+_SHORT = {"mnist": 10, "cartpole": 1024}  # steps of a training that measures memory
 
 
 class Job(NamedTuple):
@@ -72,8 +72,9 @@ def jobs(options: BenchmarkOptions, section: str) -> Iterator[Job]:
         for num in [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cores]:
             yield Job(section, "weak", f"{num} processes", options.pop * num, num, "auto")
     else:
-        for pop in [pop for pop in (64, 1024, 16_384) if pop <= options.max_pop]:
-            yield Job(section, "memory", f"mnist, {_SHORT} steps", pop, cores, "auto")
+        for task, steps in _SHORT.items():
+            for pop in [pop for pop in (64, 1024, 16_384) if pop <= options.max_pop]:
+                yield Job(section, "memory", f"{task}, {steps:,} steps", pop, cores, task)
 
 
 def _comparisons(options: BenchmarkOptions, section: str, cores: int) -> Iterator[Job]:
@@ -91,8 +92,13 @@ def _comparisons(options: BenchmarkOptions, section: str, cores: int) -> Iterato
 
 def measure(options: BenchmarkOptions, job: Job) -> list[dict[str, Any]]:
     """The rows of a job, measured in this process (and those that it starts)."""
-    task = "mnist" if job.section in ("scaling", "memory") else job.section
-    steps = min(_SHORT, options.steps_of("mnist")) if job.kind == "memory" else None
+    task, chunk, steps, num_timed = job.section, job.argument, None, options.generations
+    if job.kind == "weak":
+        task = "mnist"
+        machine.use_cores(job.num_processes)  # so that each process has one, also where there are more
+    elif job.kind == "memory":
+        task, chunk, num_timed = job.argument, "auto", 0
+        steps = min(_SHORT[task], options.steps_of(task))
     match job.kind:
         case "limits":
             return [machine.limits()]
@@ -113,7 +119,7 @@ def measure(options: BenchmarkOptions, job: Job) -> list[dict[str, Any]]:
         case "hyperoptax":
             return list(searches.hyperoptax(options))
         case _:
-            return list(training.generation(options, task, job.pop, job.argument, steps))
+            return list(training.generation(options, task, job.pop, chunk, steps, num_timed))
 
 
 def measure_apart(options: BenchmarkOptions, job: Job) -> list[dict[str, Any]]:

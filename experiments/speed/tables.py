@@ -10,10 +10,10 @@ _FIGURES: dict[str, tuple[str, float, str]] = {
     "searches": ("searches", 1.0, "d"),
     "ask_tell": ("ask + tell, ms", 1e3, ".3g"),
     "generation": ("s a generation", 1.0, ".3g"),
-    "members_per_second": ("members/s", 1.0, ",.3g"),
-    "env_steps_per_second": ("env-steps/s", 1.0, ",.0f"),
-    "generations_per_second": ("generations/s, one a dispatch", 1.0, ",.0f"),
-    "generations_per_second_100": ("generations/s, 100 a dispatch", 1.0, ",.0f"),
+    "members_per_second": ("members/s", 1.0, ".3g"),
+    "env_steps_per_second": ("env-steps/s", 1.0, ".3g"),
+    "generations_per_second": ("generations/s, one a dispatch", 1.0, ".3g"),
+    "generations_per_second_100": ("generations/s, 100 a dispatch", 1.0, ".3g"),
     "flops_per_second": ("GFLOP/s", 1e-9, ",.0f"),
     "of_peak": ("of the product's peak", 100.0, ".0f%"),
     "of_bandwidth": ("of the memory's bandwidth", 100.0, ".0f%"),
@@ -95,4 +95,6 @@ def _cell(name: str, value: Any) -> str:
     _, unit, form = _FIGURES[name]
     if form.endswith("%"):
         return f"{unit * value:{form[:-1]}} %"
+    if form == ".3g":  # three digits without an exponent
+        return f"{float(f'{unit * value:.3g}'):,.10g}"
     return f"{value:{form}}" if form.endswith("d") else f"{unit * value:{form}}"

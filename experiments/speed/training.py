@@ -43,17 +43,20 @@ def work_of(task: Task) -> Work:
 
 
 def generation(
-    options: BenchmarkOptions, name: str, pop: int, chunk: int | str | None, steps: int | None
+    options: BenchmarkOptions, name: str, pop: int, chunk: int | str | None, steps: int | None, num_timed: int
 ) -> Iterator[dict[str, Any]]:
-    """One row: the median generation of ``pop`` members, and what of it is asking and telling."""
+    """One row: the median of ``num_timed`` generations of ``pop`` members after the first (of none the first itself,
+    without its compilation), and what of it is asking and telling.
+    """
     join(options, sys.argv, int(options.processes))
     task = make_task(options, name, steps)
     algorithm = invasive_ga(task.space, population_size=pop)
-    first, *rest = _generations(options, task, algorithm, chunk)
+    first, *rest = _generations(task, algorithm, chunk, 1 + num_timed)
+    seconds = [g.seconds for g in rest] or [first.seconds - first.compile_seconds]
     work = work_of(task) * pop
     row = {
         "pop": pop,
-        "generation": statistics.median(g.seconds for g in rest),
+        "generation": statistics.median(seconds),
         "compile": first.compile_seconds,
         "ask_tell": ask_and_tell(algorithm)[0],
         "flops": work.flops,
@@ -63,8 +66,7 @@ def generation(
     yield _with_rates(row, task)
 
 
-def _generations(options: BenchmarkOptions, task: Task, algorithm: Algorithm, chunk: Any) -> Iterator[Any]:
-    num = 1 + options.generations
+def _generations(task: Task, algorithm: Algorithm, chunk: Any, num: int) -> Iterator[Any]:
     return run(task, algorithm, num_generations=num, chunk_size=chunk, mesh=runtime.population_mesh())
 
 
@@ -155,7 +157,7 @@ def stable_baselines(options: BenchmarkOptions) -> Iterator[dict[str, Any]]:
 def profile(options: BenchmarkOptions, name: str, folder: Path) -> None:
     """Write a trace of one generation of ``--pop`` members, for TensorBoard or Perfetto."""
     task = make_task(options, name)
-    generations = iter(_generations(options, task, invasive_ga(task.space, population_size=options.pop), "auto"))
+    generations = iter(_generations(task, invasive_ga(task.space, population_size=options.pop), "auto", 2))
     next(generations)
     with jax.profiler.trace(str(folder)):
         next(generations)

@@ -17,12 +17,11 @@ from jaxga.surrogates.gp import (
     Posterior,
     covariance_at,
     fit_rows,
-    gram,
     hyperprior,
     nothing_known,
     posterior,
     predict_at,
-    slope_of_gram,
+    slopes,
 )
 
 
@@ -52,6 +51,7 @@ def deep_kernel(
     width: int = 32,
     num_steps: int = 12,
     learning_rate: float = 0.003,
+    decay: float = 0.01,
     max_fit_points: int = 192,
 ) -> Surrogate:
     """A Gaussian process on the outputs of a Flax network; the marginal likelihood fits both.
@@ -87,20 +87,17 @@ def deep_kernel(
         rows = fit_rows(target, valid, max_fit_points)
         few, few_target, few_valid = genomes[rows], target[rows], valid[rows]
 
-        def covariance(weights: PyTree, theta: Array) -> Array:
-            points = bend(weights, few)
-            return gram(theta, kernel(theta, points, points), few_valid)
-
         def step(_: Array, carry: tuple[PyTree, Array, PyTree]) -> tuple[PyTree, Array, PyTree]:
             moves: Any
             weights, theta, moments = carry
-            # The chain rule by hand: JAX never has to differentiate the factorisation.
-            matrix, pull_back = jax.vjp(covariance, weights, theta)
-            slope_weights, slope_theta = pull_back(slope_of_gram(matrix, few_target, few_valid))
-            slope_weights = jax.tree.map(lambda slope, weight: slope + 0.01 * weight, slope_weights, weights)
-            slope_theta += (theta - prior.mean) / jnp.square(prior.std)
-            slopes = jax.tree.map(jnp.nan_to_num, (slope_weights, slope_theta))
-            moves, moments = optimizer.update(slopes, moments)
+            points, pull_back = jax.vjp(lambda weights: bend(weights, few), weights)
+            slope_theta, by_pair = slopes(prior, theta, kernel.squares(points, points), few_target, few_valid)
+            # The chain rule by hand: sum_j by_pair[i, j] (x[i] - x[j]) for all i is one matrix product.
+            apart = by_pair.sum(1, keepdims=True) * points - by_pair @ points
+            (slope_weights,) = pull_back(2.0 * jnp.exp(-2.0 * theta[:-1]) * apart)
+            slope_weights = jax.tree.map(lambda slope, weight: slope + decay * weight, slope_weights, weights)
+            found = jax.tree.map(jnp.nan_to_num, (slope_weights, slope_theta))
+            moves, moments = optimizer.update(found, moments)
             weights = jax.tree.map(lambda weight, move: weight + learning_rate * move, weights, moves[0])
             return weights, jnp.clip(theta + 0.1 * moves[1], prior.low, prior.high), moments
 

@@ -77,7 +77,10 @@ def test_rows_follow_from_the_backend(monkeypatch):
     assert {job.num_processes for job in on_gpu} == {1}
     assert [job.pop for job in on_gpu if job.kind == "sweep"] == [2**i for i in range(1, 15)]
     assert [job.num_processes for job in jobs(BenchmarkOptions(backend="cpu"), "scaling")] == [1, 2, 4]
-    assert [job.pop for job in jobs(BenchmarkOptions(max_pop=1024), "memory")] == [64, 1024]
+    memory = list(jobs(BenchmarkOptions(max_pop=1024), "memory"))
+    assert [(job.argument, job.pop) for job in memory] == [
+        ("mnist", 64), ("mnist", 1024), ("cartpole", 64), ("cartpole", 1024)
+    ]  # fmt: skip
 
 
 def test_refuses_an_unknown_section():

@@ -10,6 +10,7 @@ import pytest
 from jaxga import Categorical, Integer, LogInteger, SearchSpace, Uniform
 from jaxga.base import Surrogate
 from jaxga.surrogates import SURROGATES, deep_kernel, gaussian_process
+from jaxga.surrogates.gp import Matern, gram, hyperprior, slopes
 from jaxga.surrogates.linalg import inverse_root
 
 NUM_POINTS = 64
@@ -204,6 +205,27 @@ def test_gaussian_process_gradient_is_that_of_the_likelihood():
         params = model.fit(key, model.init(key), genomes, target, jnp.ones(NUM_POINTS, bool))
         values.append(negative_log_posterior(params.theta))
     assert values[0] > values[1] > values[2]
+
+
+def test_the_gradient_by_hand_is_the_one_that_jax_derives():
+    size, num_features = 24, 3
+    points = jax.random.uniform(jax.random.key(1), (size, num_features))
+    valid = jnp.arange(size) < 20
+    target = jnp.where(valid, jnp.sin(5.0 * points[:, 0]) + points[:, 1], 0.0)
+    kernel, prior = Matern((False,) * num_features), hyperprior(num_features)
+    theta = jnp.array([-0.7, 0.1, 0.4, -3.0])
+
+    def negative_log_posterior(theta, points):
+        matrix = gram(theta, kernel(theta, points, points), valid)
+        inner = target @ jnp.linalg.solve(matrix, target)
+        fit = 0.5 * (valid.sum() + 2) * jnp.log(inner + 2.0) + 0.5 * jnp.linalg.slogdet(matrix)[1]
+        return fit + 0.5 * jnp.sum(jnp.square((theta - prior.mean) / prior.std))
+
+    slope, by_pair = slopes(prior, theta, kernel.squares(points, points), target, valid)
+    by_theta, by_points = jax.grad(negative_log_posterior, (0, 1))(theta, points)
+    apart = by_pair.sum(1, keepdims=True) * points - by_pair @ points
+    np.testing.assert_allclose(slope, by_theta, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(2.0 * jnp.exp(-2.0 * theta[:-1]) * apart, by_points, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [5, 64, 100, 256])
