@@ -13,7 +13,7 @@ _NUM_FLOATS = 1 << 26  # three arrays of 256 MB: no cache holds them
 
 
 def use_cores(num: int) -> None:
-    """Let this process, and those that it starts, run on the first ``num`` of its cores alone, where Linux allows it."""
+    """Let this process, and those that it starts, run on its first ``num`` cores alone, where the system can do it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num])
 

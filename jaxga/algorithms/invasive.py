@@ -116,7 +116,7 @@ def invasive_ga(
     num_parents: int | None = None,
     num_mutations: int = 1,
     num_invaders: int | None = None,
-    surrogate: str | Surrogate | Callable[..., Surrogate] | None = "gaussian_process",
+    surrogate: str | Surrogate | Callable[..., Surrogate] | None = "deep_kernel",
     litter_size: int = 4,
     num_candidates: int | None = None,
     archive_size: int = _ARCHIVE_SIZE,
@@ -136,7 +136,7 @@ def invasive_ga(
         num_invaders: how many of the P are invaders, in [0, P]; default a half, and a quarter once noise is found. 0 is
             the control experiment: natural evolution alone, without a surrogate.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
-            made for ``num_points=archive_size``.
+            made for ``num_points=archive_size``; default a Gaussian process on the outputs of a Flax network.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P within [1,024, 2^20].
         archive_size: A, evaluations remembered, in [16, 2^20]; default 512. A full archive keeps

@@ -14,8 +14,8 @@ from jaxga.surrogates.neighbours import nearest_neighbours
 from jaxga.surrogates.quadratic import quadratic_ridge
 
 SURROGATES: dict[str, Callable[..., Surrogate]] = {
-    "gaussian_process": gaussian_process,
     "deep_kernel": deep_kernel,
+    "gaussian_process": gaussian_process,
     "mlp_ensemble": mlp_ensemble,
     "mlp": mlp,
     "random_features": random_features,

@@ -50,8 +50,8 @@ def deep_kernel(
     num_points: int,
     width: int = 32,
     num_steps: int = 12,
-    learning_rate: float = 0.003,
-    decay: float = 0.01,
+    learning_rate: float = 0.01,
+    weight_std: float = 0.1,
     max_fit_points: int = 192,
 ) -> Surrogate:
     """A Gaussian process on the outputs of a Flax network; the marginal likelihood fits both.
@@ -65,12 +65,16 @@ def deep_kernel(
         width: number of units of the hidden layer.
         num_steps: Adam steps in each fit; they start from the last fit.
         learning_rate: that of the network, at least 0; that of length scales and noise is 0.1.
+        weight_std: standard deviation of the weights before data, positive: the less, the nearer the network stays
+            to the identity, that is to the plain Gaussian process.
         max_fit_points: the greatest number of rows in these steps; the posterior has all rows.
 
     Source: A. G. Wilson, Z. Hu, R. Salakhutdinov, E. P. Xing, "Deep kernel learning", 2016.
     """
     if not learning_rate >= 0:
         raise ValueError(f"deep_kernel: learning_rate must be at least 0, got {learning_rate!r}")
+    if not weight_std > 0:
+        raise ValueError(f"deep_kernel: weight_std must be positive, got {weight_std!r}")
     size = num_features(space)
     network, kernel, prior = _Bend(width), Matern((False,) * size), hyperprior(size)
     optimizer = optax.adam(1.0, b2=0.95)
@@ -91,11 +95,13 @@ def deep_kernel(
             moves: Any
             weights, theta, moments = carry
             points, pull_back = jax.vjp(lambda weights: bend(weights, few), weights)
-            slope_theta, by_pair = slopes(prior, theta, kernel.squares(points, points), few_target, few_valid)
-            # The chain rule by hand: sum_j by_pair[i, j] (x[i] - x[j]) for all i is one matrix product.
-            apart = by_pair.sum(1, keepdims=True) * points - by_pair @ points
-            (slope_weights,) = pull_back(2.0 * jnp.exp(-2.0 * theta[:-1]) * apart)
-            slope_weights = jax.tree.map(lambda slope, weight: slope + decay * weight, slope_weights, weights)
+            by_square, by_noise = slopes(theta, kernel.square(theta, points, points), few_target, few_valid)
+            # The chain rule by hand. ``apart`` is sum_j by_square[i, j] (x[i] - x[j]), as one matrix product.
+            apart = by_square.sum(1, keepdims=True) * points - by_square @ points
+            rates = jnp.exp(-2.0 * theta[:-1])
+            slope_theta = jnp.append(-2.0 * rates * jnp.sum(points * apart, axis=0), by_noise) + prior.slope(theta)
+            (slope_weights,) = pull_back(2.0 * rates[None] * apart)
+            slope_weights = jax.tree.map(lambda slope, weight: slope + weight / weight_std**2, slope_weights, weights)
             found = jax.tree.map(jnp.nan_to_num, (slope_weights, slope_theta))
             moves, moments = optimizer.update(found, moments)
             weights = jax.tree.map(lambda weight, move: weight + learning_rate * move, weights, moves[0])

@@ -221,11 +221,14 @@ def test_the_gradient_by_hand_is_the_one_that_jax_derives():
         fit = 0.5 * (valid.sum() + 2) * jnp.log(inner + 2.0) + 0.5 * jnp.linalg.slogdet(matrix)[1]
         return fit + 0.5 * jnp.sum(jnp.square((theta - prior.mean) / prior.std))
 
-    slope, by_pair = slopes(prior, theta, kernel.squares(points, points), target, valid)
+    by_square, by_noise = slopes(theta, kernel.square(theta, points, points), target, valid)
     by_theta, by_points = jax.grad(negative_log_posterior, (0, 1))(theta, points)
-    apart = by_pair.sum(1, keepdims=True) * points - by_pair @ points
-    np.testing.assert_allclose(slope, by_theta, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(2.0 * jnp.exp(-2.0 * theta[:-1]) * apart, by_points, rtol=1e-3, atol=1e-3)
+    rates, apart = jnp.exp(-2.0 * theta[:-1]), by_square.sum(1, keepdims=True) * points - by_square @ points
+    by_length = [-rates[i] * jnp.sum(by_square * pair) for i, pair in enumerate(kernel.squares(points, points))]
+    found = jnp.array([*by_length, by_noise]) + prior.slope(theta)
+    np.testing.assert_allclose(found, by_theta, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(-2.0 * rates * jnp.sum(points * apart, axis=0), jnp.array(by_length), rtol=1e-3)
+    np.testing.assert_allclose(2.0 * rates[None] * apart, by_points, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [5, 64, 100, 256])

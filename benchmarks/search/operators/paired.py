@@ -1,8 +1,8 @@
-"""``python paired.py BEFORE AFTER``: how often a search after a change beats one before it, as JSON.
+"""``python paired.py BEFORE AFTER [OLD=NEW]``: how often a search after a change beats one before it, as JSON.
 
-Both files are by measure.py. A win rate compares every seed with every seed of the same problem, a tie being half a
-win; the interval is a bootstrap over the problems (95 %). ``same_seed`` compares equal seeds alone. ``log10_regret`` is
-the difference of the medians, after less before.
+Both files are by measure.py; they may be the same one, with OLD and NEW two of its methods. A win rate compares every
+seed with every seed of the same problem, a tie being half a win; the interval is a bootstrap over the problems (95 %).
+``same_seed`` compares equal seeds alone. ``log10_regret`` is the difference of the medians, after less before.
 """
 
 import json
@@ -14,17 +14,18 @@ PAIRS = (("invasive_ga", "invasive_ga"), ("classic_ga", "ga"), ("ga", "invasive_
 
 
 def finals(path):
-    """The final regrets by budget, problem and method."""
-    found = {}
+    """The final regrets by budget, problem and method, and the class of each problem."""
+    found, classes = {}, {}
     with open(path) as file:
         for row in map(json.loads, file):
             final = np.array(row["curves"])[:, -1]
             key = row["budget"], row["problem"], row["method"]
+            classes[row["problem"]] = row.get("group", "") + (", noisy" if row.get("noisy") else "")
             found[key] = np.maximum(final, 1e-6) if row["knows_optimum"] else final
-    return found
+    return found, classes
 
 
-def compare(before, after, budget, old, new):
+def compare(before, after, classes, budget, old, new):
     """The figures of one method, or None where no problem was run by both."""
     problems = [p for b, p, m in before if b == budget and m == old and (b, p, new) in after]
     if not problems:
@@ -48,11 +49,23 @@ def compare(before, after, budget, old, new):
         for i, name in enumerate(("win_rate", "same_seed", "log10_regret"))
     }
     wins = {problem: round(float(row[0]), 3) for problem, row in zip(problems, rows, strict=True)}
-    return {"before": old, "after": new, "num_problems": len(problems), **figures, "win_rate_by_problem": wins}
+    by_class = {}
+    for problem, row in zip(problems, rows, strict=True):
+        by_class.setdefault(classes[problem], []).append(row[0])
+    by_class = {name: [round(float(np.mean(rates)), 3), len(rates)] for name, rates in sorted(by_class.items())}
+    return {
+        "before": old,
+        "after": new,
+        "num_problems": len(problems),
+        **figures,
+        "win_rate_and_problems_by_class": by_class,
+        "win_rate_by_problem": wins,
+    }
 
 
 if __name__ == "__main__":
-    before, after = map(finals, sys.argv[1:3])
+    (before, classes), (after, _) = map(finals, sys.argv[1:3])
+    pairs = [tuple(word.split("=")) for word in sys.argv[3:]] or PAIRS
     budgets = sorted({budget for budget, *_ in after}, key=len)
-    found = {b: [c for old, new in PAIRS if (c := compare(before, after, b, old, new))] for b in budgets}
+    found = {b: [c for old, new in pairs if (c := compare(before, after, classes, b, old, new))] for b in budgets}
     print(json.dumps(found, indent=1))
