@@ -28,7 +28,7 @@ ROWS += [("selection", name) for name in SELECTIONS]
 
 
 def drawn(kind, name):
-    """Of an algorithm the first two genomes of the generations 0, 1 and 2; of an operator six genomes; of a
+    """Of an algorithm the genomes of the generations 0, 1 and 2; of an operator six genomes; of a
     selection the places of four parents.
     """
     key = jax.random.key(12)
@@ -47,7 +47,7 @@ def drawn(kind, name):
         offspring, state = algorithm.ask(key_ask, state)
         loss = jnp.sum(jnp.square(offspring.genomes - 0.3), axis=1)
         state, _ = algorithm.tell(key_tell, state, offspring.genomes, loss)
-        genomes.append(offspring.genomes[:2])
+        genomes.append(offspring.genomes)
     return jnp.stack(genomes)
 
 
