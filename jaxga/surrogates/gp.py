@@ -196,7 +196,7 @@ def gaussian_process(
             move: Any
             theta, moments = carry
             rates = jnp.exp(-2.0 * theta[:-1])
-            square = sum(rates[i] * pair for i, pair in enumerate(pairs))
+            square = jnp.asarray(sum(rates[i] * pair for i, pair in enumerate(pairs)))
             by_square, by_noise = slopes(theta, square, few_target, few_valid)
             by_length = jnp.stack([-rates[i] * jnp.sum(by_square * pair) for i, pair in enumerate(pairs)])
             slope = jnp.append(by_length, by_noise) + prior.slope(theta)
