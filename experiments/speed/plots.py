@@ -52,7 +52,7 @@ def throughput(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def roofline(rows: Sequence[dict[str, Any]], limits: dict[str, float], path: Path) -> None:
     """Every measured generation by its FLOPs a byte and its FLOP/s, under what the machine allows."""
-    shown = [row for row in rows if "flops_per_second" in row]
+    shown = [row for row in rows if row["section"] in _TASKS and "flops_per_second" in row]
     if not shown:
         return
     with plt.rc_context(STYLE):

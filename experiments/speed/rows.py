@@ -27,7 +27,7 @@ class Job(NamedTuple):
         label: the same in words.
         pop: members per generation.
         num_processes: on this machine.
-        argument: a method, or a chunk size, as the kind needs it.
+        argument: a method, a chunk size, or a task, as the kind needs it.
     """
 
     section: str
@@ -70,7 +70,7 @@ def jobs(options: BenchmarkOptions, section: str) -> Iterator[Job]:
             yield Job(section, "hyperoptax", "hyperoptax BayesianSearch, search after search")
     elif section == "scaling":
         for num in [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cores]:
-            yield Job(section, "weak", f"{num} processes", options.pop * num, num, "auto")
+            yield Job(section, "weak", f"{num} process{'es' if num > 1 else ''}", options.pop * num, num, "auto")
     else:
         for task, steps in _SHORT.items():
             for pop in [pop for pop in (64, 1024, 16_384) if pop <= options.max_pop]:

@@ -11,8 +11,8 @@ import pytest
 from jax import lax
 
 from experiments import benchmark
+from experiments.speed import plots, training
 from experiments.speed import rows as speed_rows
-from experiments.speed import training
 from experiments.speed.options import BenchmarkOptions
 from experiments.speed.rows import Job, jobs, sections
 from experiments.speed.tables import complete, knee, markdown
@@ -122,6 +122,14 @@ def test_the_page_has_rates_efficiencies_and_the_knee():
     assert "Nine tenths of the best throughput from 4 members on." in page
     assert "| chunks | 2 | 1 | 2 | 2 | 2 % | 2 % |" in page
     assert "| 2 | 128 | 2.5 | 0.80 |" in page
+
+
+def test_there_is_no_picture_without_points(tmp_path):
+    rows = [{"section": "scaling", "label": "1 process", "pop": 64, "generation": 2.0, "flops": 1e9, "num_bytes": 1e8}]
+    complete(rows, LIMITS)
+    plots.roofline(rows, LIMITS, tmp_path / "roofline.png")
+    plots.throughput(rows, tmp_path / "throughput.png")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
