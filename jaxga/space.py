@@ -29,6 +29,11 @@ def _single(constant: np.ndarray) -> np.ndarray:
     return constant.astype(np.float32)
 
 
+def _namespace(gene: Any) -> Any:
+    """Of an array. The host reads with numpy: there an operation of JAX would wait for the generation that is running."""
+    return jnp if isinstance(gene, Array) else np
+
+
 def _finite(owner: object, field: str, value: Any) -> float:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not abs(value) <= _MAX_FLOAT32:  # false for NaN
@@ -83,7 +88,15 @@ class _Dimension:
     def _level(self, gene: Array) -> Array:
         """The number i32[...] of the gene's level, from 0."""
         # Clipped as a whole number, so that NaN has a level too.
-        return jnp.clip(jnp.floor(gene * self.num_levels).astype(jnp.int32), 0, self.num_levels - 1)
+        xp = _namespace(gene)
+        return xp.clip(xp.floor(gene * self.num_levels).astype(xp.int32), 0, self.num_levels - 1)
+
+    def column(self, genes: np.ndarray) -> np.ndarray:
+        """The decoded values of genes f32[N] in [0, 1], on the host; real numbers are rounded to float32."""
+        with np.errstate(invalid="ignore"):  # NaN becomes the first level
+            if self.is_discrete:
+                return self.decode(genes)
+            return self.decode(genes.astype(np.float64)).astype(np.float32)
 
     def to_python(self, value: Any) -> Any:
         """A decoded value as what a person reads: a Python number, or the choice."""
@@ -158,9 +171,9 @@ class Uniform(_Dimension):
         if self.high - self.low > _MAX_FLOAT32:
             raise ValueError(f"Uniform: high - low must fit float32, got low={self.low!r}, high={self.high!r}")
 
-    def decode(self, gene: Array) -> Array:
+    def decode(self, gene: Any) -> Any:
         value = self.low + gene * (self.high - self.low)
-        return jnp.clip(value, self.low, self.high)
+        return _namespace(gene).clip(value, self.low, self.high)
 
     def encode(self, value: Any) -> float:
         return (self._check(value) - self.low) / (self.high - self.low)
@@ -185,9 +198,9 @@ class LogUniform(_Dimension):
             raise ValueError(f"LogUniform: low must be at least {_MIN_FLOAT32:.3g} (float32), got low={self.low!r}")
         _check_order(self, self.low, self.high)
 
-    def decode(self, gene: Array) -> Array:
-        log_low, log_high = math.log(self.low), math.log(self.high)
-        return jnp.clip(jnp.exp(log_low + gene * (log_high - log_low)), self.low, self.high)
+    def decode(self, gene: Any) -> Any:
+        xp, log_low, log_high = _namespace(gene), math.log(self.low), math.log(self.high)
+        return xp.clip(xp.exp(log_low + gene * (log_high - log_low)), self.low, self.high)
 
     def encode(self, value: Any) -> float:
         return math.log(max(self._check(value), self.low) / self.low) / math.log(self.high / self.low)
@@ -214,7 +227,7 @@ class Integer(_Dimension):
                 f"got low={self.low!r}, high={self.high!r}"
             )
 
-    def decode(self, gene: Array) -> Array:
+    def decode(self, gene: Any) -> Any:
         return self._level(gene) + int(self.low)
 
     def encode(self, value: Any) -> float:
@@ -247,9 +260,10 @@ class LogInteger(_Dimension):
         """The range of the logarithm, with the level of ``high``."""
         return math.log((self.high + 1) / self.low)
 
-    def decode(self, gene: Array) -> Array:
-        value = jnp.floor(jnp.exp(math.log(self.low) + gene * self.log_width)).astype(jnp.int32)
-        return jnp.clip(value, int(self.low), int(self.high))
+    def decode(self, gene: Any) -> Any:
+        xp = _namespace(gene)
+        value = xp.floor(xp.exp(math.log(self.low) + gene * self.log_width)).astype(xp.int32)
+        return xp.clip(value, int(self.low), int(self.high))
 
     def encode(self, value: Any) -> float:
         return math.log((self._check(value) + 0.5) / self.low) / self.log_width
@@ -326,11 +340,12 @@ class Categorical(_Dimension):
         has_one_type = len({type(choice) for choice in self.choices}) == 1
         return np.array(self.choices).dtype if has_one_type else np.dtype(object)
 
-    def decode(self, gene: Array) -> Array:
+    def decode(self, gene: Any) -> Any:
         position = self._level(gene)
         if not self.is_numeric:
             return position
-        return jnp.asarray(self.choices, jnp.int32 if self._is_whole else jnp.float32)[position]
+        xp = _namespace(gene)
+        return xp.asarray(self.choices, xp.int32 if self._is_whole else xp.float32)[position]
 
     def encode(self, value: Any) -> float:
         return (self._position(value) + 0.5) / self.num_levels
@@ -527,14 +542,19 @@ class SearchSpace:
         return self.settings(np.asarray(genome, np.float32)[None])[0]
 
     def settings(self, genomes: Any) -> list[dict[str, Any]]:
-        """Genomes [N, D] to N settings of Python numbers and choices, as :meth:`decode` gives them in float32."""
+        """Genomes [N, D] to N settings of Python numbers and choices.
+
+        A real number is rounded to float32, and may differ from that of :meth:`decode` in its last digit.
+        """
         array = np.asarray(genomes, np.float32)
         if array.ndim != 2 or array.shape[1] != self.size:
             raise ValueError(f"SearchSpace: genomes must have shape [N, {self.size}], got {list(array.shape)}")
-        columns = {name: np.asarray(column) for name, column in self.decode(jnp.asarray(array)).items()}
+        columns = [
+            dimension.column(gene) for (_, dimension), gene in zip(self.items, np.clip(array, 0.0, 1.0).T, strict=True)
+        ]
         return [
-            {name: dimension.to_python(columns[name][row]) for name, dimension in self.items}
-            for row in range(array.shape[0])
+            {name: dimension.to_python(value) for (name, dimension), value in zip(self.items, row, strict=True)}
+            for row in zip(*columns, strict=True)
         ]
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

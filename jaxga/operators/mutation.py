@@ -114,8 +114,8 @@ def _stepping(
     name: str, space: SearchSpace, rate: Rate, step: Callable[[Array, Array, Array, Array], Array]
 ) -> Operator:
     """Ordered genes by a step ``(draws f32[D], extra f32[], genome, scale) -> f32[D]``, categories drawn anew."""
-    levels, categorical = jnp.asarray(space.num_levels), jnp.asarray(space.is_categorical)
-    least = jnp.where(levels > 0, _LEAST_STEP / jnp.maximum(levels, 1), 0.0)
+    levels, categorical = np.asarray(space.num_levels, np.float32), jnp.asarray(space.is_categorical)
+    least = jnp.asarray(np.where(levels > 0, np.float32(_LEAST_STEP) / np.maximum(levels, 1), 0.0), jnp.float32)
     draw = redraw(space)
 
     def change(draws: Array, extra: Array, genome: Array, scale: Array) -> Array:
