@@ -30,7 +30,7 @@ def _single(constant: np.ndarray) -> np.ndarray:
 
 
 def _namespace(gene: Any) -> Any:
-    """Of an array. The host reads with numpy: there an operation of JAX would wait for the generation that is running."""
+    """The host reads with numpy: an operation of JAX would wait there for the generation that is running."""
     return jnp if isinstance(gene, Array) else np
 
 
