@@ -91,6 +91,10 @@ class _Dimension:
         xp = _namespace(gene)
         return xp.clip(xp.floor(gene * self.num_levels).astype(xp.int32), 0, self.num_levels - 1)
 
+    def decode(self, gene: Any) -> Any:
+        """The values of genes in [0, 1], of any shape: arrays of JAX from arrays of JAX, else numpy's."""
+        raise NotImplementedError
+
     def column(self, genes: np.ndarray) -> np.ndarray:
         """The decoded values of genes f32[N] in [0, 1], on the host; real numbers are rounded to float32."""
         with np.errstate(invalid="ignore"):  # NaN becomes the first level

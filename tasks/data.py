@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib.util
 import math
 import os
 import threading
@@ -208,19 +209,24 @@ def _from_files(name: str, source: str, files: dict[str, Path]) -> ImageData:
 
 def _embedded_digits(reason: str) -> ImageData:
     """E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI, 1998: scikit-learn's share of it."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
         raise ValueError(
             f"dataset mnist: {reason}, and scikit-learn, which carries small digits, is not installed; "
             f"{install_hint('mnist')} or name a folder with the four IDX files as data_dir"
-        ) from None
-    digits: Any = load_digits()
+        )
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if path.is_file():
+        digits, targets = np.split(np.loadtxt(path, delimiter=","), [-1], axis=1)
+    else:  # another version; importing its data sets takes a second
+        from sklearn.datasets import load_digits
+
+        digits, targets = load_digits(return_X_y=True)
     # Neighbouring rows were written by one person: shuffle before the split, with a fixed seed.
-    order = np.random.default_rng(0).permutation(len(digits.target))
+    order = np.random.default_rng(0).permutation(len(digits))
     # Sixteen grey levels; 255 stands for 1.0.
-    images = np.rint(digits.data[order] * (255 / 16)).astype(np.uint8)
-    labels = digits.target[order].astype(np.int32)
+    images = np.rint(digits[order] * (255 / 16)).astype(np.uint8)
+    labels = targets.reshape(-1)[order].astype(np.int32)
     held_out = len(labels) // _VALIDATION_SHARE
     train, validation, test = slice(2 * held_out, None), slice(held_out), slice(held_out, 2 * held_out)
     return ImageData(
