@@ -11,6 +11,7 @@ runtime.configure()  # before JAX starts its CPU client
 from jaxga.algorithms import ga, invasive_ga, random_search  # noqa: E402
 from jaxga.base import Algorithm, Best, Evaluation, Objective, Offspring, Operator, Species, Surrogate, Task  # noqa: E402
 from jaxga.batches import in_batches  # noqa: E402
+from jaxga.host import as_host_task  # noqa: E402
 from jaxga.loop import AllMembersFailed, Generation, run  # noqa: E402
 from jaxga.many import optimize_many  # noqa: E402
 from jaxga.optimize import maximize, minimize, optimize  # noqa: E402
@@ -44,6 +45,7 @@ __all__ = [
     "Surrogate",
     "Task",
     "Uniform",
+    "as_host_task",
     "as_task",
     "ga",
     "in_batches",

@@ -59,13 +59,18 @@ class FunctionTask:
 
 def function_task(fitness: Any, space: Any, objective: Objective) -> FunctionTask:
     """A function ``fitness(key, setting)`` as a task; ``ValueError`` where it is none, or the space is none."""
-    if not callable(fitness) or not _takes_two(fitness):
-        raise ValueError(f"fitness must be a function of (key, setting), got {fitness!r}; the space comes second")
-    if not isinstance(space, SearchSpace | Mapping):
-        raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")
+    check_function(fitness, space, "key")
     if not isinstance(objective, Objective):
         raise ValueError(f"objective must be a jaxga.Objective, got {objective!r}")
     return FunctionTask(fitness, space if isinstance(space, SearchSpace) else SearchSpace(space), objective)
+
+
+def check_function(fitness: Any, space: Any, first: str) -> None:
+    """Raise ``ValueError`` unless ``fitness`` takes two arguments, ``first`` and a setting, and ``space`` is one."""
+    if not callable(fitness) or not _takes_two(fitness):
+        raise ValueError(f"fitness must be a function of ({first}, setting), got {fitness!r}; the space comes second")
+    if not isinstance(space, SearchSpace | Mapping):
+        raise ValueError(f"space must be a SearchSpace or a dict of its dimensions, got {space!r}")
 
 
 def as_task(

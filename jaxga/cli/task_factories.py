@@ -4,7 +4,6 @@ import ast
 import contextlib
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import re
 import sys
@@ -14,6 +13,7 @@ from types import ModuleType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from jaxga.base import Objective, Task
+from jaxga.files import load_file
 from jaxga.task import as_task, check_attributes, user_place
 from jaxga.text import check_choice, shorten
 
@@ -58,15 +58,8 @@ def _is_own(value: Any, module: ModuleType) -> bool:
 def _from_file(task: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ValueError(f"--task {task}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"jaxga_task_{path.stem}", path)
-    assert spec is not None  # its name ends in .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass looks its module up there
-    sys.path.insert(0, str(path.resolve().parent))  # as `python file.py` does, for modules beside the file
     with user_code(f"--task {task} cannot be imported"):
-        spec.loader.exec_module(module)
-    return module
+        return load_file(path)
 
 
 def _from_module(task: str, name: str) -> ModuleType:
