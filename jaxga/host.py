@@ -78,8 +78,9 @@ class HostTask:
         from pebble import ProcessExpired
 
         try:
-            result: Any = future.result()
-            value, metrics = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+            result = future.result()
+            pair: Any = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+            value, metrics = pair
             if not isinstance(metrics, Mapping) or set(metrics) != set(self.metrics):
                 allowed = f"with the metrics {list(self.metrics)}" if self.metrics else "a number"
                 raise ValueError(f"the function must return {allowed}, got {shorten(repr(result))}")

@@ -197,7 +197,12 @@ class Options:
     ] = None
     dataset: Annotated[
         str | None,
-        Option(rich_help_panel=_TRAINING, show_default="mnist", help="mnist: mnist or fashion_mnist."),
+        Option(
+            rich_help_panel=_TRAINING,
+            show_default=_TASK_DEFAULT,
+            help="mnist: mnist or fashion_mnist; svm, knn, adaboost, random_forest: digits, breast_cancer, wine, "
+            "diabetes or the path of a CSV file.",
+        ),
         Use(task="dataset"),
     ] = None
     data_dir: Annotated[
@@ -208,6 +213,11 @@ class Options:
             help="mnist: folder of the four IDX files, gzipped or not.",
         ),
         Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
+    ] = None
+    target_column: Annotated[
+        str | None,
+        Option(rich_help_panel=_TRAINING, help="svm, knn, adaboost, random_forest: of a CSV file, what to predict."),
+        Use(task="target_column"),
     ] = None
     precision: Annotated[
         str | None,

@@ -70,7 +70,7 @@ def plan_processes(options: ProcessOptions, defaults: RunDefaults) -> Processes:
     if options.processes != "auto":
         return Processes(int(options.processes), "as --processes says")
     if not defaults.is_heavy:
-        return Processes(1, "a generation is shorter than the start of another one")
+        return Processes(1, "more would not make this task faster")
     if not runtime.runs_on_cpu():
         return Processes(1, "it uses all accelerators")
     trainings = (options.pop or defaults.population_size) * (options.replicates or defaults.num_replicates)

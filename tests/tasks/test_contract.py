@@ -1,6 +1,7 @@
 """What every task owes the engine; a registered task adds one row to ``ROWS``."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxga
+from jaxga.tasks.classical import adaboost, knn, random_forest, svm
 from jaxga.tasks.data import ImageData
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
@@ -50,6 +52,11 @@ ROWS = {
         ),
         is_noisy=True,
     ),
+}
+CLASSICAL = {"svm": svm, "knn": knn, "adaboost": adaboost, "random_forest": random_forest}
+ROWS |= {
+    name: Row(partial(factory, "wine", num_folds=2, num_workers=1), is_noisy=True)
+    for name, factory in CLASSICAL.items()
 }
 NUM_MEMBERS = 4
 # ``test`` is optional; where a task has it, it owes the same.
