@@ -46,6 +46,11 @@ class HostTask:
     num_workers: int = field(metadata={"static": True})
     timeout: float | None = field(metadata={"static": True})
 
+    @property
+    def data_source(self) -> str:
+        """What the function says of its data, where it has this attribute."""
+        return getattr(self.fitness, "data_source", "")
+
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """The figures of one member; NaN where it failed."""
         figures = (jax.ShapeDtypeStruct((), jnp.float32),) * (1 + len(self.metrics))

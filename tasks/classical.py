@@ -72,6 +72,12 @@ class CrossValidation:
     target_column: str | None
     num_folds: int
 
+    @property
+    def data_source(self) -> str:
+        """In words, with the folds."""
+        table = f"column {self.target_column} of {self.dataset}" if self.target_column else self.dataset
+        return f"{table}, {self.num_folds} folds"
+
     def __call__(self, seed: int, setting: Mapping[str, Any]) -> float:
         from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 
