@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,11 @@ def as_host_task(
     check_count("as_host_task: num_workers", num_workers, 1)
     if timeout is not None:
         check_number("as_host_task: timeout", timeout, 0, above=True)
-    names = tuple(metrics)
-    if isinstance(metrics, str) or not all(isinstance(name, str) for name in names):
+    if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
         raise ValueError(f"as_host_task: metrics must be a list of names, got {metrics!r}")
+    goal = Objective() if objective is None else objective
+    if not isinstance(goal, Objective):
+        raise ValueError(f"as_host_task: objective must be a jaxga.Objective, got {objective!r}")
     try:
         import cloudpickle  # noqa: F401
         import loky  # noqa: F401
@@ -152,7 +154,7 @@ def as_host_task(
     def decorate(fitness: HostFunction) -> HostTask:
         check_function(fitness, space, "seed")
         described = space if isinstance(space, SearchSpace) else SearchSpace(space)
-        return HostTask(fitness, described, objective or Objective(), names, num_workers, timeout)
+        return HostTask(fitness, described, goal, tuple(metrics), num_workers, timeout)
 
     return decorate
 
@@ -169,9 +171,9 @@ def _loaded(function: bytes, file: Path | None) -> HostFunction:
     return pickle.loads(function)
 
 
-@lru_cache(1)
+@cache
 def _pool(num_workers: int) -> Any:
-    """The workers. They do not import the main script, and end with this process."""
+    """The workers, kept for the next generation. They do not import the main script, and end with this process."""
     from loky.backend import get_context
     from pebble import ProcessPool
 

@@ -123,6 +123,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
         (lambda: jaxga.as_host_task(3)(score), "space must be a SearchSpace or a dict"),
         (lambda: jaxga.as_host_task(SPACE, num_workers=0)(score), "num_workers must be a whole number of at least 1"),
         (lambda: jaxga.as_host_task(SPACE, timeout=0.0)(score), "timeout must be above 0, got 0.0"),
+        (lambda: jaxga.as_host_task(SPACE, objective="max")(score), "objective must be a jaxga.Objective, got 'max'"),
         (lambda: jaxga.as_host_task(SPACE, metrics="loss")(score), "metrics must be a list of names, got 'loss'"),
     ],
 )
