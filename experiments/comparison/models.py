@@ -13,11 +13,11 @@ _NUM_FOLDS = 3
 
 @dataclass(frozen=True)
 class Model:
-    """``loss(setting)`` is the mean over the folds of what is to be minimised; the least value is not known.
+    """A function of the host without noise.
 
     Attributes:
         space: the search space.
-        loss: of one setting of Python numbers and choices.
+        loss: of one setting of Python numbers and choices; the regret itself where the optimum is known.
     """
 
     space: SearchSpace

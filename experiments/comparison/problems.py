@@ -17,12 +17,14 @@ import numpy as np
 from jax import Array
 
 from experiments.comparison import synthetic
+from experiments.comparison.bbob import NUM_FUNCTIONS, bbob
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.models import MODELS, Model
 from experiments.comparison.tables import table
 from jaxga import Evaluation, Objective, SearchSpace, Task
 
-Half = Literal["development", "reporting"]
+# Those of a public protocol lie in neither half: they are run where they are named.
+Half = Literal["development", "reporting", "protocol"]
 # Models and own tasks take milliseconds and more each: at the small budget only.
 _FEW_EVALUATIONS = 100
 _NUM_FRESH = 4
@@ -41,7 +43,7 @@ class Problem(NamedTuple):
         name: unique.
         group: what the tables sum up by.
         base: the function or data set, which decides the half.
-        half: ``development`` or ``reporting``.
+        half: ``development``, ``reporting``, or ``protocol`` for neither.
         build: makes the task in JAX, or the model of the host.
         is_noisy: whether two evaluations of a setting may differ.
         knows_optimum: whether the regret is measured from the true optimum; else from the best value met.
@@ -158,21 +160,28 @@ def catalogue() -> dict[str, Problem]:
         is_trained = base != "guess"
         limit = _FEW_EVALUATIONS if is_trained else None
         problems.append(Problem(base, "own", base, half, own[base], is_trained, not is_trained, limit, is_trained))
+    for function in range(1, NUM_FUNCTIONS + 1):
+        name = f"bbob-f{function}"
+        problems.append(Problem(name, "bbob", name, "protocol", partial(bbob, function)))
     return {problem.name: problem for problem in problems}
 
 
 def select(names: str) -> list[Problem]:
-    """``development``, ``reporting``, ``all``, or problems by name with commas between; heavy ones by name alone.
+    """``development``, ``reporting``, ``all`` (both), ``bbob``, or problems by name with commas between.
+
+    Heavy ones are selected by name alone.
 
     Raises ``ValueError`` for a name that there is not.
     """
     problems = catalogue()
-    if names in ("development", "reporting", "all"):
-        return [p for p in problems.values() if not p.is_heavy and names in (p.half, "all")]
+    if names == "all":
+        return [p for p in problems.values() if not p.is_heavy and p.half != "protocol"]
+    if names in ("development", "reporting", "bbob"):
+        return [p for p in problems.values() if not p.is_heavy and names in (p.half, p.group)]
     unknown = [name for name in names.split(",") if name not in problems]
     if unknown:
         raise ValueError(
-            f"problems must be development, reporting, all or names of problems, got {unknown[0]!r}; "
+            f"problems must be development, reporting, all, bbob or names of problems, got {unknown[0]!r}; "
             f"there are {', '.join(problems)}"
         )
     return [problems[name] for name in dict.fromkeys(names.split(","))]

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments.comparison.problems import Problem
-from experiments.comparison.statistics import Estimate, mean_ranks, win_rates
+from experiments.comparison.protocols import Protocol
+from experiments.comparison.statistics import mean_ranks, relative_regrets, win_rates
 from jaxga.report.plots import STYLE
 
 # Below it regrets are tied: float32 resolves no less of values of the size of the offset.
@@ -112,11 +113,30 @@ def summarise(budget: Budget, problems: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
+def relative_regret(budget: Budget, problems: Sequence[Problem], units: dict[str, float]) -> dict[str, Any]:
+    """A protocol's figure of every method that ran on all of its problems, the best first, and its terms."""
+    finals = {m: {p: curve[:, -1] for p, curve in rows.items()} for m, rows in scored(budget, problems).items()}
+    figures = {m: relative_regrets(rows, units) for m, rows in finals.items() if len(rows) == len(units)}
+    return {
+        method: {**mean._asdict(), "by_problem": dict(zip(units, values, strict=True))}
+        for method, (mean, values) in sorted(figures.items(), key=lambda item: item[1][0].mean)
+    }
+
+
 def write(
-    folder: Path, head: dict[str, Any], budgets: Sequence[Budget], problems: Sequence[Problem], focus: str
+    folder: Path,
+    head: dict[str, Any],
+    budgets: Sequence[Budget],
+    problems: Sequence[Problem],
+    focus: str,
+    protocol: Protocol | None = None,
 ) -> dict[str, Any]:
     """Write all files; returns what is in the JSON."""
     summaries = {budget.name: summarise(budget, problems) for budget in budgets}
+    if protocol:
+        head = {**head, "published": protocol.published, "published_in": protocol.source}
+        for budget in budgets:
+            summaries[budget.name]["relative_regret"] = relative_regret(budget, problems, protocol.units)
     record = {**head, "budgets": summaries}
     (folder / "comparison.json").write_text(json.dumps(record, indent=1) + "\n")
     (folder / "comparison.md").write_text(_markdown(record, focus))
@@ -125,9 +145,8 @@ def write(
     return record
 
 
-def _interval(estimate: dict[str, float] | Estimate) -> str:
-    mean, low, high = estimate if isinstance(estimate, Estimate) else (estimate[k] for k in ("mean", "low", "high"))
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+def _interval(estimate: dict[str, float], digits: int = 2) -> str:
+    return f"{estimate['mean']:.{digits}f} [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -147,6 +166,8 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
     ]
     for name, budget in record["budgets"].items():
         lines += [f"## {name} (members x generations), {len(budget['problems'])} problems", ""]
+        if "relative_regret" in budget:
+            lines += _protocol_tables(budget["relative_regret"], record)
         methods = sorted(budget["win_rate"], key=lambda m, b=budget: b["mean_rank"].get(m, {"mean": 99.0})["mean"])
         rows = []
         for method in methods:
@@ -183,6 +204,19 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
     return "\n".join(lines)
 
 
+def _protocol_tables(figures: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    lines = [
+        "Mean over the problems of a method's median regret, in units of the median regret of random sampling that is"
+    ]
+    lines += [f"published ({record['published_in']}). In brackets: 95 % bootstrap intervals over the seeds.", ""]
+    rows = [[method, _interval(figure, 3)] for method, figure in figures.items()]
+    rows += [[f"{name}, published", f"{value:.3f}"] for name, value in record["published"].items()]
+    lines += _table(["method", "mean"], rows)
+    columns = [figure["by_problem"] for figure in figures.values()]
+    cells = [[p, *(f"{column[p]:.3f}" for column in columns)] for p in columns[0]] if columns else []
+    return lines + _table(["problem", *figures], cells)
+
+
 def _looks(methods: Sequence[str]) -> dict[str, tuple[str, str, str]]:
     """Colour, marker and line of each method; the second ten are dashed."""
     return {method: (_COLOURS[i % 10], _MARKERS[i % 10], "-" if i < 10 else "--") for i, method in enumerate(methods)}
@@ -210,8 +244,8 @@ def _plot_regret(path: Path, budgets: Sequence[Budget], summaries: dict[str, Any
                     marks = {"marker": marker, "ms": 4, "markevery": max(1, budget.num_generations // 10)}
                     axes.plot(evaluations, median, line, color=colour, label=method, **marks)
             axes.set(yscale="log" if known else "linear", xlabel="evaluations", title=budget.name.replace("x", " x "))
-        # Those of the project's own tasks are in the units of the task.
-        unit = "" if all(problem.group == "own" for problem in problems) else " (1: a random point)"
+        # Those of the project's own tasks and of BBOB are in their own units.
+        unit = "" if all(problem.group in ("own", "bbob") for problem in problems) else " (1: a random point)"
         grid[0, 0].set_ylabel(f"median regret{unit}" if known else "median loss")
         _legend_of_all(figure, grid)
         figure.savefig(path)

@@ -63,6 +63,21 @@ def win_rates(results: Results, method: str, other: str) -> tuple[Estimate, int]
     return Estimate(*rows), len(shared)
 
 
+def relative_regrets(by_problem: Mapping[str, np.ndarray], units: Mapping[str, float]) -> tuple[Estimate, list[float]]:
+    """The mean over the problems of one method's median regret in their ``units``, and the values of which it is.
+
+    The problems are a fixed set: the interval is over the seeds.
+    """
+    rng = np.random.default_rng(0)
+    values, drawn = [], []
+    for problem, unit in units.items():
+        regrets = by_problem[problem] / unit
+        values.append(float(np.median(regrets)))
+        drawn.append(np.median(regrets[rng.integers(len(regrets), size=(_NUM_BOOTSTRAPS, len(regrets)))], axis=1))
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    return Estimate(float(np.mean(values)), float(low), float(high)), values
+
+
 def _with_interval(
     results: Results, problems: Sequence[str], summary: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:

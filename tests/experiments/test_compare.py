@@ -12,7 +12,9 @@ from experiments import compare
 from experiments.comparison import cache, peers, report, runs, statistics, synthetic, variants
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.problems import catalogue, deal, select
+from experiments.comparison.protocols import Protocol
 from jaxga import Categorical, Integer, LogUniform, Uniform, invasive_ga
+from jaxga.cli.arguments import parse
 from jaxga.surrogates import SURROGATES
 
 SYNTHETIC = [p for p in catalogue().values() if p.group in ("smooth", "multimodal", "step", "noisy", "mixed")]
@@ -120,6 +122,60 @@ def test_the_halves_share_no_function_and_no_data_set():
     ]  # fmt: skip
     assert deal(["a", "b", "c", "d"]) == {"d": "development", "c": "reporting", "b": "development", "a": "reporting"}
     assert not any(problem.is_heavy for problem in select("all"))
+
+
+# --- published protocols ---
+
+# The 24 regrets at (1, -2, 3, -4, 0.5) as COCO's own package has them (coco-experiment 2.8.2, instance 1).
+COCO = [
+    60.3772, 3095620.0, 236.635, 394.387, 128.383, 255073.0, 664.356, 83736.4, 17608.5, 20940600.0, 4055160.0,
+    36360900.0, 1648.68, 4.41269, 2246.66, 90.9628, 15.6467, 127.254, 17.6394, 10025.5, 67.7934, 67.1456, 8.26607,
+    152.881,
+]  # fmt: skip
+
+
+def test_the_bbob_functions_are_cocos():
+    pytest.importorskip("ioh")
+    setting = {"x0": 1.0, "x1": -2.0, "x2": 3.0, "x3": -4.0, "x4": 0.5}
+    problems = select("bbob")
+    assert [problem.build().loss(setting) for problem in problems] == pytest.approx(COCO, rel=1e-5)
+    # The optimum of the sphere, as that package writes it.
+    best = dict(zip(setting, (0.2528, -1.1568, -0.724, 1.9264, -2.6808), strict=True))
+    assert problems[0].build().loss(best) == 0.0
+    assert not {problem.name for problem in problems} & {p.name for p in select("all")}
+
+
+def test_a_protocols_figure_by_hand():
+    regrets = {"p": np.array([1.0, 2.0, 9.0]), "q": np.array([30.0])}
+    mean, values = statistics.relative_regrets(regrets, {"p": 4.0, "q": 10.0})
+    assert values == [0.5, 3.0]  # medians of the seeds
+    assert mean.mean == 1.75
+    assert (mean.low, mean.high) == ((0.25 + 3.0) / 2, (2.25 + 3.0) / 2)
+
+
+def test_a_protocol_reports_those_that_ran_on_all_its_problems_beside_what_is_published(tmp_path):
+    problems = [catalogue()["bbob-f1"], catalogue()["bbob-f2"]]
+    protocol = Protocol("bbob", 4, "2x2", {"bbob-f1": 2.0, "bbob-f2": 8.0}, {"theirs": 0.5}, "A paper")
+    whole = {"bbob-f1": np.array([[3.0, 1.0]]), "bbob-f2": np.array([[3.0, 2.0]])}
+    part = {"bbob-f1": np.array([[0.0, 0.0]])}
+    head = dict.fromkeys(("command", "machine", "date", "problems", "seeds"), "")
+    head |= {"versions": {}, "methods": {}, "failures": []}
+    budget = report.Budget("2x2", 2, 2, {"a": whole, "b": part}, {"a": 1.0, "b": 1.0}, {})
+    record = report.write(tmp_path, head, [budget], problems, "a", protocol)
+    figures = record["budgets"]["2x2"]["relative_regret"]
+    assert list(figures) == ["a"]
+    assert figures["a"]["mean"] == (0.5 + 0.25) / 2
+    text = (tmp_path / "comparison.md").read_text()
+    assert "| a | 0.375 [0.375, 0.375] |" in text
+    assert "| theirs, published | 0.500 |" in text
+    assert "| bbob-f2 | 0.250 |" in text
+
+
+def test_a_protocol_decides_problems_and_budget():
+    options, protocol = compare.apply_protocol(parse(compare.Options, ["--protocol", "bbob", "--seeds", "2"]))
+    assert (options.problems, options.budgets, options.seeds) == ("bbob", "4x50,8x25,10x20", 2)
+    assert [p.name for p in select(options.problems)] == list(protocol.units)
+    assert all(size * generations == 200 for size, generations in compare.parse_budgets(options.budgets))
 
 
 # --- statistics ---
@@ -319,6 +375,9 @@ def test_a_comparison_writes_its_files(tmp_path, capsys):
         (["--methods", "ga:mlp_ensemble"], "ga:mlp_ensemble"),
         (["--seeds", "0"], "--seeds"),
         (["--unknown"], "--unknown"),
+        (["--protocol", "bbobs"], "did you mean bbob?"),
+        (["--protocol", "bbob", "--budgets", "8x10"], "8x10"),
+        (["--protocol", "bbob", "--problems", "reporting"], "--problems"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments, named, capsys, tmp_path):
