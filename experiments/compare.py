@@ -16,7 +16,7 @@ from rich.console import Console
 from typer import Option
 
 from experiments.comparison import cache, report
-from experiments.comparison.peers import PEERS
+from experiments.comparison.peers import ABSENT, PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.protocols import PROTOCOLS, Protocol
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
@@ -144,8 +144,11 @@ def parse_methods(options: Options) -> tuple[list[str], list[str]]:
         if name in PEERS:
             missing = PEERS[name].missing()
             if missing:
-                raise ValueError(f"method {name} needs the package {missing}: {install_hint('peers')}")
+                hint = PEERS[name].install or install_hint("peers")
+                raise ValueError(f"method {name} needs the package {missing}: {hint}")
             continue
+        if name in ABSENT:
+            raise ValueError(f"method {name} is not run: {ABSENT[name]}")
         check_choice("methods", method, (*ALGORITHMS, *PEERS))
         if variant and (method != _FOCUS or variant not in (*SURROGATES, *ABLATION)):
             allowed = ", ".join((*SURROGATES, *ABLATION))

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from experiments.comparison.bayesian import Hebo, Hyperoptax
+from experiments.comparison.configured import Dehb, Smac
 from experiments.comparison.turbo import Turbo
 from jaxga import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform
 from jaxga.space import Dimension
@@ -38,6 +40,7 @@ class Peer(NamedTuple):
         start: ``start(space, population_size, num_generations, seed)``.
         max_evaluations, max_genes: the most that it affords; None for any.
         needs: further packages that have to be importable.
+        install: how to install it where the extra "peers" does not.
     """
 
     package: str
@@ -46,6 +49,7 @@ class Peer(NamedTuple):
     max_evaluations: int | None = None
     max_genes: int | None = None
     needs: tuple[str, ...] = ()
+    install: str | None = None
 
     def missing(self) -> str | None:
         """The package that is not installed, if any."""
@@ -109,6 +113,15 @@ def _optuna_gp(size: int, seed: int) -> Any:
     import optuna
 
     return optuna.samplers.GPSampler(seed=seed)
+
+
+def _auto(space: SearchSpace, size: int, num_generations: int, seed: int) -> Search:
+    import optuna
+
+    if not space.is_categorical.any():
+        return _Optuna(_optuna_gp, space, size, seed)
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    return _Optuna(lambda size, seed: sampler, space, size, seed)
 
 
 class _Cmaes:
@@ -287,9 +300,18 @@ def _pymoo(kind: str) -> Callable[[SearchSpace, int, int, int], Search]:
     return lambda *arguments: _Pymoo(kind, *arguments)
 
 
+def _smac(facade: str) -> Callable[[SearchSpace, int, int, int], Search]:
+    return lambda *arguments: Smac(facade, *arguments)
+
+
 def _nevergrad(name: str) -> Callable[[SearchSpace, int, int, int], Search]:
     return lambda *arguments: _Nevergrad(name, *arguments)
 
+
+# By name, why a method that a reader may look for is not run.
+ABSENT = {
+    "vizier_gp": "google-vizier 0.1.24 compiles anew for each number of evaluations: 37 to 50 s for a batch of 8",
+}
 
 PEERS: dict[str, Peer] = {
     "optuna_tpe": Peer("optuna", "TPESampler(constant_liar=True), asked P at a time", _optuna(_tpe)),
@@ -306,6 +328,42 @@ PEERS: dict[str, Peer] = {
         max_evaluations=320,
         max_genes=10,
         needs=("torch", "scipy"),
+    ),
+    "optuna_auto": Peer(
+        "optuna",
+        "the rule of OptunaHub's AutoSampler: GPSampler(), or TPESampler(multivariate=True, constant_liar=True) where "
+        "a gene is a category; asked P at a time",
+        _auto,
+        max_evaluations=250,  # then it goes over to CMA-ES
+        max_genes=10,
+        needs=("torch", "scipy"),
+    ),
+    "hebo": Peer(
+        "hebo",
+        "HEBO(), suggest(P)",
+        Hebo,
+        max_evaluations=320,
+        max_genes=10,
+        # It demands a numpy that JAX does not run with, and works without.
+        install="pip install --no-deps HEBO==0.3.6, then pip install GPy catboost disjoint-set",
+    ),
+    "smac_forest": Peer(
+        "smac",
+        "HyperparameterOptimizationFacade(deterministic), asked P at a time",
+        _smac("HyperparameterOptimizationFacade"),
+    ),
+    "smac_gp": Peer(
+        "smac",
+        "BlackBoxFacade(deterministic), asked P at a time",
+        _smac("BlackBoxFacade"),
+        max_evaluations=320,
+        max_genes=10,
+    ),
+    "hyperoptax": Peer(
+        "hyperoptax", "BayesianSearch(n_parallel=P, n_max=P*G); categories by number", Hyperoptax, max_evaluations=320
+    ),
+    "dehb": Peer(
+        "dehb", "DEHB(min_fidelity=0.5, max_fidelity=1, eta=3), ask(P): one rung, so differential evolution", Dehb
     ),
     "botorch_turbo": Peer(
         "botorch",
