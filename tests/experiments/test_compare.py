@@ -271,6 +271,14 @@ UNSEEDED = ("hebo",)
 RUN = [name for name in peers.PEERS if name not in ("optuna_gp", "nevergrad_tuned", "skopt_gp")]
 
 
+@pytest.fixture
+def lenient_jax():
+    """The strict flags of the tests are for our code, not for that of a peer."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.mark.usefixtures("lenient_jax")
 @pytest.mark.parametrize("name", RUN)
 @pytest.mark.parametrize("problem", ["sphere-2d", "sphere-mixed5"])
 def test_a_peer_gets_the_same_number_of_evaluations(name, problem):
@@ -287,6 +295,7 @@ def test_a_peer_gets_the_same_number_of_evaluations(name, problem):
 MIXED = synthetic.MIXED_SPACES[5]
 
 
+@pytest.mark.usefixtures("lenient_jax")
 @pytest.mark.parametrize("name", [name for name in peers.PEERS if name != "nevergrad_tuned"])
 def test_what_a_peer_asks_for_first_lies_in_the_space_and_is_of_its_types(name):
     if peers.PEERS[name].missing():
@@ -299,8 +308,8 @@ def test_what_a_peer_asks_for_first_lies_in_the_space_and_is_of_its_types(name):
         assert setting["depth"] in range(1, 9)
         assert setting["width"] in range(8, 513)
         assert setting["kind"] in ("a", "b", "c", "d")
-    # Along the logarithm half of the draws lie below 0.01, and of uniform ones a hundredth.
-    assert min(setting["rate"] for setting in settings) < 0.01
+    # The middle of the range along the logarithm is 0.01, of a uniform one a half.
+    assert np.median([setting["rate"] for setting in settings]) < 0.2
     assert len({setting["kind"] for setting in settings}) > 1
 
 
