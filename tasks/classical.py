@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, Uniform, as_host_task, run_defaults
+from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, Task, Uniform, as_host_task, run_defaults
 from jaxga.checks import check_count
 from jaxga.distribution import install_hint
-from jaxga.host import HostTask
 from jaxga.space import Dimension
 from jaxga.text import check_choice, shorten
 
@@ -173,7 +172,7 @@ def cross_validated(
     num_folds: int = 5,
     num_workers: int | None = None,
     timeout: float | None = None,
-) -> HostTask:
+) -> Task:
     """A model of scikit-learn; the value is its error in cross-validation, 1 - accuracy or 1 - R^2 of a regression.
 
     Args:

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "jaxga"
 # From the inside to the outside. A part is a folder or a file; a file that is named here is no part of its folder. A
 # part imports those of earlier rows and of its own.
 ORDER = [
-    {"space", "distribution", "precision", "text", "runtime"},
+    {"space", "distribution", "files", "precision", "text", "runtime"},
     {"base", "checks", "programs"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},
@@ -22,6 +22,7 @@ ORDER = [
     {"evolution"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
+    {"host"},
     {"loop"},
     {"runs", "report.study"},
     {"report"},
@@ -34,7 +35,8 @@ ORDER = [
 ]
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 # What tasks may use beside the classes in the package itself.
-PUBLIC = {"base", "checks", "distribution", "in_batches", "run_defaults", "single_precision", "space", "tasks", "text"}
+PUBLIC = {"as_host_task", "in_batches", "run_defaults", "single_precision"}
+PUBLIC |= {"base", "checks", "distribution", "space", "tasks", "text"}
 OPTIONAL = {"gymnax", "evosax", "optuna", "matplotlib", "rich", "typer", "sklearn", "tensorflow_datasets", "tqdm"}
 
 
