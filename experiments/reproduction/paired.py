@@ -1,0 +1,45 @@
+"""Paired statistics: search ``i`` of two methods has the same key and the same fresh seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.comparison.statistics import Estimate
+
+_NUM_BOOTSTRAPS = 10_000
+
+
+class Paired(NamedTuple):
+    """``win_rate``: how often the first has the lower loss, a tie half a win; ``gain``: by how much, the median."""
+
+    win_rate: Estimate
+    gain: Estimate
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse``, or ``no difference shown`` where the interval of the win rate holds a half."""
+        if self.win_rate.low > 0.5:
+            return "better"
+        return "worse" if self.win_rate.high < 0.5 else "no difference shown"
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> Paired:
+    """Of losses f64[S] and f64[S], with 95 % bootstrap intervals over the searches."""
+    wins = (np.sign(_difference(first, second)) + 1.0) / 2.0
+    rows = np.random.default_rng(0).integers(len(wins), size=(_NUM_BOOTSTRAPS, len(wins)))
+    gains = _difference(first, second)
+    return Paired(
+        Estimate(float(wins.mean()), *_bounds(wins[rows].mean(1))),
+        Estimate(float(np.median(gains)), *_bounds(np.median(gains[rows], axis=1))),
+    )
+
+
+def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """``second - first``; 0 where both have failed."""
+    failed = np.isinf(first) & np.isinf(second)
+    return np.where(failed, 0.0, np.where(failed, 0.0, second) - np.where(failed, 0.0, first))
+
+
+def _bounds(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
