@@ -7,6 +7,8 @@ import numpy as np
 from experiments.comparison.statistics import Estimate
 
 _NUM_BOOTSTRAPS = 10_000
+# The loss of a winner that failed: far above any that did not.
+_FAILED = 1e9
 
 
 class Paired(NamedTuple):
@@ -25,9 +27,9 @@ class Paired(NamedTuple):
 
 def paired(first: np.ndarray, second: np.ndarray) -> Paired:
     """Of losses f64[S] and f64[S], with 95 % bootstrap intervals over the searches."""
-    wins = (np.sign(_difference(first, second)) + 1.0) / 2.0
-    rows = np.random.default_rng(0).integers(len(wins), size=(_NUM_BOOTSTRAPS, len(wins)))
     gains = _difference(first, second)
+    wins = (np.sign(gains) + 1.0) / 2.0
+    rows = np.random.default_rng(0).integers(len(wins), size=(_NUM_BOOTSTRAPS, len(wins)))
     return Paired(
         Estimate(float(wins.mean()), *_bounds(wins[rows].mean(1))),
         Estimate(float(np.median(gains)), *_bounds(np.median(gains[rows], axis=1))),
@@ -35,9 +37,8 @@ def paired(first: np.ndarray, second: np.ndarray) -> Paired:
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``second - first``; 0 where both have failed."""
-    failed = np.isinf(first) & np.isinf(second)
-    return np.where(failed, 0.0, np.where(failed, 0.0, second) - np.where(failed, 0.0, first))
+    """``second - first``; 0 where both have failed, and ``_FAILED`` at most, so that medians stay numbers."""
+    return np.minimum(second, _FAILED) - np.minimum(first, _FAILED)
 
 
 def _bounds(draws: np.ndarray) -> tuple[float, float]:

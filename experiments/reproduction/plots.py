@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
 
 from jaxga.report.axes import log_ticks, spans_decades
@@ -17,8 +20,16 @@ COLOURS = {
     "ga": "#0072B2",
     "invasive_ga": "#D55E00",
 }
+_DPI = 130
 # Of the height of an axes: less, and two labels touch.
 _LABEL_GAP = 0.075
+
+
+def new_picture(shape: tuple[float, float]) -> Figure:
+    """An empty figure of so many inches."""
+    picture = Figure(figsize=shape, dpi=_DPI)
+    picture.set_layout_engine(ConstrainedLayoutEngine(wspace=0.05, hspace=0.05))
+    return picture
 
 
 def bands(axes: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray], names: Mapping[str, str], is_log: bool) -> None:
@@ -58,6 +69,14 @@ def log_axis(axes: Axes, which: str, values: np.ndarray, most: int = 6) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def log_colours(picture: Figure, panels: Any, colours: ScalarMappable, label: str, **options: Any) -> None:
+    """A colour bar for logarithmic colours, with plain numbers."""
+    bar = picture.colorbar(colours, ax=panels, label=label, **options)
+    ticks, texts = log_ticks(np.array([colours.norm.vmin, colours.norm.vmax]), 8)
+    bar.set_ticks(ticks, labels=texts)
+    bar.minorticks_off()
+
+
 def space_axes(axes: Axes, space: Any) -> None:
     """A search space of two hyperparameters as the two axes."""
     for which, (name, dimension) in zip("xy", space.items, strict=True):
@@ -72,7 +91,10 @@ def _end_labels(axes: Axes, labels: Mapping[str, tuple[float, str]]) -> None:
     """Texts at the right of the axes, each as near to its value as the others allow."""
     to_axes = axes.transData + axes.transAxes.inverted()
     axes.figure.canvas.draw()
-    wanted = sorted((float(to_axes.transform((0.0 if axes.get_xscale() == "linear" else 1.0, y))[1]), text) for text, (y, _) in labels.items())
+    wanted = sorted(
+        (float(to_axes.transform((0.0 if axes.get_xscale() == "linear" else 1.0, y))[1]), text)
+        for text, (y, _) in labels.items()
+    )
     heights = np.array([height for height, _ in wanted])
     for _ in range(100):  # push neighbours apart until none touch
         overlap = np.maximum(_LABEL_GAP - np.diff(heights), 0.0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def make(folder: Path, name: str, method: str, is_quick: bool) -> None:
         shape = (len(results), setup.num_generations, setup.population_size)
         columns = [result.history.columns for result in results]
         kept = ("value", *setup.task().space.names)
-        arrays = {column: np.stack([c[column] for c in columns]).reshape(shape) for column in kept}
+        arrays: dict[str, Any] = {column: np.stack([c[column] for c in columns]).reshape(shape) for column in kept}
         with draft(path) as made, made.open("wb") as file:
             np.savez_compressed(file, fresh=[r.fresh_value for r in results], **arrays)
 
@@ -103,7 +103,8 @@ def load(folder: Path, name: str, method: str, is_quick: bool) -> Searches:
 def _blocks(folder: Path, name: str, method: str, is_quick: bool) -> list[Path]:
     """The files of a method's blocks; their names have all that decides the content, so that none is out of date."""
     setup = get_setup(name, is_quick)
-    decides = (setup.details, setup.size, setup.num_searches, setup.num_fresh, setup.num_parents, setup.num_mutations)
+    decides = (setup.details, setup.size, setup.num_fresh, setup.num_parents, setup.num_mutations)
     mark = hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
     stem = f"{name}-{method.replace(':', '-')}-{mark}"
-    return [folder / f"{stem}-{first:03d}.npz" for first in range(0, setup.num_searches, _BLOCK_SIZE)]
+    firsts = range(0, setup.num_searches, _BLOCK_SIZE)
+    return [folder / f"{stem}-{first}-{min(first + _BLOCK_SIZE, setup.num_searches)}.npz" for first in firsts]

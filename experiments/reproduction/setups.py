@@ -81,9 +81,7 @@ _GUESS = Setup(
     "guess", "10 numbers in [0, 99]", guess, "guess-the-numbers, target seed 0; value: mean distance", 10, 30, 100, 1
 )
 _MNIST = Setup("mnist", "an MLP on digits", lambda: _digits(100, 128), _digits_details(100, 128), 10, 10, 100, 8)
-_CARTPOLE = Setup(
-    "cartpole", "PPO on CartPole", lambda: _cartpole(10_240), _cartpole_details(10_240), 8, 10, 20, 8
-)
+_CARTPOLE = Setup("cartpole", "PPO on CartPole", lambda: _cartpole(10_240), _cartpole_details(10_240), 8, 10, 20, 8)
 _FULL = (
     _GUESS,
     _MNIST,
@@ -128,4 +126,5 @@ def method_algorithm(method: str, setup: Setup) -> Algorithm:
 
 def model_name(method: str) -> str:
     """The model of an invasive GA, for a person."""
-    return (method.partition(":")[2] or _DEFAULT_MODEL).replace("_", " ")
+    name = (method.partition(":")[2] or f"{_DEFAULT_MODEL} (default)").replace("_", " ")
+    return name.replace("mlp", "MLP").replace("gaussian", "Gaussian")
