@@ -9,9 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.reproduction.plots import COLOURS, bands, is_logarithmic, log_axis, new_picture, spreads
 from experiments.reproduction.searches import Searches
-from experiments.reproduction.section import Data, Row, Section, sentence, winners_table
+from experiments.reproduction.section import Data, Row, Section, sentence, speed_sentence, winners_table
 from experiments.reproduction.setups import COMPARED, LABELS, Setup
 from jaxga.report.plots import STYLE
+
+_RACES = (("invasive_ga", "ga"), ("invasive_ga", "random_search"), ("ga", "random_search"))
 
 
 def wanted(*names: str) -> Callable[[bool], list[tuple[str, str]]]:
@@ -26,17 +28,19 @@ def draw(names: Sequence[str], data: Data) -> Section:
     with mpl.rc_context(STYLE):
         picture = new_picture((10.5, 3.9 * len(names)))
         panels = picture.subplots(len(names), 2, squeeze=False, width_ratios=(1.5, 1))
-        for pair, name in zip(panels, names, strict=True):
+        for row_panels, name in zip(panels, names, strict=True):
             setup = data.setup(name)
             searches = {method: data.searches(name, method) for method in COMPARED}
-            _draw_setup(pair, setup, searches)
+            _draw_setup(row_panels, setup, searches)
             rows += [row for method in COMPARED for row in csv_rows(setup, method, searches[method])]
             found += [
                 f"{setup.size} ({setup.num_evaluations} evaluations), {setup.num_searches} searches a method.",
                 "",
             ]
             found += [f"- {sentence(searches, 'invasive_ga', other)}" for other in ("ga", "random_search")]
-            found += [f"- {sentence(searches, 'ga', 'random_search')}", *winners_table(searches)]
+            found.append(f"- {sentence(searches, 'ga', 'random_search')}")
+            found += [f"- {speed_sentence(searches, *pair)}" for pair in _RACES]
+            found += winners_table(searches)
     return Section(picture, rows, found)
 
 

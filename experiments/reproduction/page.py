@@ -23,14 +23,15 @@ available as numbers: each section says what the slides show, how that is read a
 `python experiments/reproduce.py` makes this page.
 
 All methods get the same number of evaluations. GA: `ga`, 4 parents, 1 mutation. Invasive GA: `invasive_ga`, the
-same, half of each generation being invaders (a quarter with noise). Grid: a full grid with as many points as
-evaluations, taken in order, so that its curve says nothing before its end. Search *i* of every method has the
-same key, and its winner is trained again under the same fresh seeds; these values are compared, because the
-best value that a search has met is optimistic where there is noise. "It wins 60 % [50, 70]": the share of
-paired searches with the better winner, a tie being half a win, and the 95 % bootstrap interval over the
-searches. "Better" and "worse": the interval leaves 50 % out. Intervals are not corrected for the number of
-comparisons. Curves: the median over the searches with a band from the first to the third quartile. Winners: the
-median, the quartiles (thick), the 5th and 95th percentiles (thin).
+same, half of each generation being invaders (a quarter with noise). Grid: the smallest full grid with at least
+as many points as evaluations, taken in order, so that its curve says nothing before its end (10 genes have
+1,024 points, of which the first are taken). Search *i* of every method has the same key, and its winner is
+trained again under the same fresh seeds; these values are compared, because the best value that a search has
+met is optimistic where there is noise. "It wins 60 % [50, 70]": the share of paired searches with the better
+winner, a tie being half a win, and the 95 % bootstrap interval over the searches. "Better" and "worse": the
+interval leaves 50 % out. Intervals are not corrected for the number of comparisons. Speed compares the means of
+the curves of the best value so far. Curves: the median over the searches with a band from the first to the
+third quartile. Winners: the median, the quartiles (thick), the 5th and 95th percentiles (thin).
 """
 _QUICK = """
 **This page is a test of the program (`--quick`), with 3 tiny searches a method: its figures mean nothing.**

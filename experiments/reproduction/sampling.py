@@ -42,7 +42,7 @@ def draw(data: Data) -> Section:
             _map(axes, space, grid, losses)
             units = genes(space, found).reshape(len(found.fresh), -1, 2)
             points = [column[0].ravel() for column in found.settings.values()]
-            axes.scatter(*points, s=14, c="white", ec="black", lw=0.7)
+            axes.scatter(*points, s=14, c="white", ec="black", lw=0.7, clip_on=False)
             name = "sparse: grid" if method == "grid_search" else LABELS[method]
             axes.set_title(f"{name}, {setup.num_evaluations} points", fontsize=11)
             shares[method] = np.array([good[nearest(grid, of_search)].mean() for of_search in units])

@@ -36,7 +36,7 @@ def draw(data: Data) -> Section:
         for axes, (method, found) in zip(panels, searches.items(), strict=True):
             x, y = (column[0].ravel() for column in found.settings.values())
             losses = np.where(np.isfinite(found.values[0]), found.values[0], np.inf).ravel()
-            axes.scatter(x, y, c=losses, cmap="viridis_r", norm=norm, s=26, ec="black", lw=0.4)
+            axes.scatter(x, y, c=losses, cmap="viridis_r", norm=norm, s=26, ec="black", lw=0.4, clip_on=False)
             best = int(losses.argmin())
             axes.scatter(x[best], y[best], s=190, c="#F0E442", marker="*", ec="black", lw=0.9, zorder=5)
             space_axes(axes, space)

@@ -45,6 +45,11 @@ class Searches(NamedTuple):
         """f64[S]: lower is better; infinite where a winner failed."""
         return np.where(np.isfinite(self.fresh), self.sign * self.fresh, np.inf).astype(float)
 
+    @property
+    def curve_losses(self) -> np.ndarray:
+        """f64[S]: the mean over the generations of the best loss so far; low where a search is fast."""
+        return np.where(np.isfinite(self.best), self.sign * self.best, np.inf).astype(float).mean(axis=1)
+
 
 def complete(folder: Path, wanted: Iterable[tuple[str, str]], is_quick: bool, num_processes: int) -> None:
     """Make what is missing of ``(name of a setup, method)``, one process a method where there are several."""

@@ -103,6 +103,15 @@ def sentence(searches: dict[str, Searches], first: str, second: str) -> str:
     return f"{_named(first).capitalize().replace(' ga', ' GA')} {what} (the first wins {rate})."
 
 
+def speed_sentence(searches: dict[str, Searches], first: str, second: str) -> str:
+    """Which of two methods converges faster, by the means of their curves."""
+    pair = paired(searches[first].curve_losses, searches[second].curve_losses)
+    return (
+        f"Speed: the mean of the best-so-far curve is better for {_named(first)} than for {_named(second)} in"
+        f" {percent(pair.win_rate)} of the paired searches: {pair.verdict}."
+    )
+
+
 def _named(method: str) -> str:
     """A method in a sentence."""
     return f"the {LABELS[method]}" if method.endswith("ga") else f"{LABELS[method]} sampling"
