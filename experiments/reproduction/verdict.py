@@ -1,7 +1,7 @@
 """The original's future work: the standard GA against the invasive one, and which model chooses the invaders."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -111,7 +111,7 @@ def _forest(axes: Axes, rows: Sequence[tuple[str, Against]]) -> None:
             axes.plot(100 * rate.mean, height, marker, color=colour, ms=6)
             if place == 0:
                 end, side, align = (rate.high, 6, "left") if rate.high < 0.85 else (rate.low, -6, "right")
-                looks = {"ha": align, "va": "center", "color": colour}
+                looks: dict[str, Any] = {"ha": align, "va": "center", "color": colour}
                 axes.annotate(text, (100 * end, height), (side, 0), textcoords="offset points", **looks)
     axes.axvline(50, color="#999999", lw=1, ls="--")
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
