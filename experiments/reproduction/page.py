@@ -82,7 +82,7 @@ def _section(name: str, section: Section, data: Data) -> str:
             "",
             *section.found,
             "",
-            f"`{command}`; {'; '.join(details)}. {machine}, {versions}.",
+            f"`{command}`; [its numbers](reproduction/{name}.csv); {'; '.join(details)}. {machine}, {versions}.",
             "",
         ]
     )
