@@ -29,9 +29,10 @@ as many points as evaluations, taken in order, so that its curve says nothing be
 trained again under the same fresh seeds; these values are compared, because the best value that a search has
 met is optimistic where there is noise. "It wins 60 % [50, 70]": the share of paired searches with the better
 winner, a tie being half a win, and the 95 % bootstrap interval over the searches. "Better" and "worse": the
-interval leaves 50 % out. Intervals are not corrected for the number of comparisons. Speed compares the means of
-the curves of the best value so far. Curves: the median over the searches with a band from the first to the
-third quartile. Winners: the median, the quartiles (thick), the 5th and 95th percentiles (thin).
+interval leaves 50 % out, and an exact sign test has p < 0.05. Intervals are not corrected for the number of
+comparisons. Speed compares the means of the curves of the best value so far. Curves: the median over the
+searches with a band from the first to the third quartile. Winners: the median, the quartiles (thick), the 5th
+and 95th percentiles (thin).
 """
 _QUICK = """
 **This page is a test of the program (`--quick`), with 3 tiny searches a method: its figures mean nothing.**

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from experiments import reproduce
 from experiments.reproduction import samples, searches
@@ -83,6 +84,15 @@ def test_paired_statistics_are_numpys():
     assert mirrored.win_rate.mean == pytest.approx(1 - pair.win_rate.mean)
     assert {pair.verdict, mirrored.verdict} == {"better", "worse"}
     assert paired(first, first).verdict == "no difference shown"
+
+
+@pytest.mark.parametrize(("num_wins", "num_losses"), [(5, 0), (6, 0), (3, 3), (14, 30)])
+def test_the_sign_test_is_scipys_and_five_wins_do_not_suffice(num_wins, num_losses):
+    second = np.array([1.0] * num_wins + [-1.0] * num_losses + [0.0] * 2)  # and two ties
+    pair = paired(np.zeros_like(second), second)
+    assert pair.p_value == pytest.approx(binomtest(num_wins, num_wins + num_losses).pvalue)
+    assert paired(np.zeros(5), np.ones(5)).verdict == "no difference shown"
+    assert paired(np.zeros(6), np.ones(6)).verdict == "better"
 
 
 def test_a_failed_winner_loses_and_two_failed_ones_tie():
