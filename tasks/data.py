@@ -101,7 +101,7 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
     except _UnavailableError as error:
         if name != "mnist":
             raise ValueError(f"dataset {name}: {error}; name a folder with its four IDX files as data_dir") from None
-        return _embedded_digits(str(error))
+        return embedded_digits(str(error))
 
 
 def read_idx(path: str | Path, num_axes: int) -> np.ndarray:
@@ -207,7 +207,7 @@ def _from_files(name: str, source: str, files: dict[str, Path]) -> ImageData:
     )
 
 
-def _embedded_digits(reason: str) -> ImageData:
+def embedded_digits(reason: str) -> ImageData:
     """E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI, 1998: scikit-learn's share of it."""
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
