@@ -60,6 +60,24 @@ def test_a_block_that_is_missing_is_made_again_and_alike(quick):
     assert not np.array_equal(before.values[0], before.values[1])  # each search has its own key
 
 
+def test_only_the_missing_block_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(searches, "_BLOCK_SIZE", 2)
+    pair = ("guess", "random_search")
+    searches.complete(tmp_path, [pair], True, 1)
+    before = searches.load(tmp_path, *pair, True)
+    next(tmp_path.glob("*-2-3.npz")).unlink()
+    made, optimize_many = [], searches.optimize_many
+
+    def recorded(*args, keys, **rest):
+        made.append([*keys])
+        return optimize_many(*args, keys=keys, **rest)
+
+    monkeypatch.setattr(searches, "optimize_many", recorded)
+    searches.complete(tmp_path, [pair], True, 1)
+    assert made == [[2]]
+    np.testing.assert_array_equal(before.values, searches.load(tmp_path, *pair, True).values)
+
+
 def test_the_best_of_a_maximised_objective_is_the_greatest_and_failures_do_not_count():
     values = np.array([[[1.0, np.nan], [3.0, 2.0], [0.0, 0.0]]])
     found = searches.Searches(-1.0, values, {}, np.array([3.0, np.nan]))
