@@ -170,7 +170,7 @@ def plan(capfd, *arguments):
 def test_a_dry_run_tells_the_processes_and_starts_none(capfd, monkeypatch):
     monkeypatch.setattr("jaxga.runtime.start_workers", lambda *_: pytest.fail("a process was started"))
     assert "2: as --processes says" in plan(capfd, "--task", "guess", "--processes", "2")
-    assert "1: a generation is shorter" in plan(capfd, "--task", "guess")
+    assert "1: more would not make this task faster" in plan(capfd, "--task", "guess")
     cluster = ["--coordinator", "host:1234", "--num-processes", "5", "--process-id", "0"]
     assert "5: as --coordinator joins them" in plan(capfd, "--task", "guess", *cluster)
     assert "as many as the cluster has: as --coordinator" in plan(capfd, "--task", "guess", "--coordinator", "auto")

@@ -165,6 +165,7 @@ def test_depends_on_its_setting(row):
     assert float(a.value) != float(b.value)
 
 
+@pytest.mark.filterwarnings("ignore:a member failed")
 def test_nan_setting_is_a_failed_member_and_nothing_else(case):
     method, task = case
     keys, good = jax.random.split(jax.random.key(1), NUM_MEMBERS), settings(task)
