@@ -1,6 +1,5 @@
 """Make the original work's figures anew: ``python experiments/reproduce.py [FIGURE ...] [--quick]``."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from experiments.reproduction.page import write_figure, write_page
 from experiments.reproduction.searches import complete
 from experiments.reproduction.section import Data
 from jaxga.cli.arguments import MISTAKES, fail, parse
+from jaxga.runtime import num_cores
 from jaxga.text import check_choice
 
 
@@ -62,7 +62,7 @@ def _run(options: Options) -> None:
     searches.mkdir(parents=True, exist_ok=True)
     names = [name for name in FIGURES if name in (options.figures or FIGURES)]
     wanted = [pair for name in names for pair in FIGURES[name].wanted(options.quick)]
-    complete(searches, wanted, options.quick, options.processes or os.cpu_count() or 1)
+    complete(searches, wanted, options.quick, options.processes or num_cores())
     for name in names:
         write_figure(folder, name, Data(searches, options.quick))
     print(f"written: {write_page(folder, options.quick)}")

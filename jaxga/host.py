@@ -124,8 +124,8 @@ def as_host_task(
 
     Raises ``ValueError`` for an argument out of its range, or where the packages of the extra ``host`` are missing.
 
-    Each worker gets the function once, of a module by its name, of a script or a notebook by value. Let the function
-    load its data itself, once a worker, rather than close over them.
+    The function is sent to the workers with every call: of a module by its name, of a script or a notebook by value. So
+    it should load its data itself, and keep them in a cache of its module: data that it closes over are sent too.
 
     >>> from jaxga.space import Uniform
     >>> @as_host_task({"x": Uniform(-1.0, 1.0)}, num_workers=2)

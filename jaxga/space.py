@@ -30,7 +30,7 @@ def _single(constant: np.ndarray) -> np.ndarray:
 
 
 def _namespace(gene: Any) -> Any:
-    """The host reads with numpy: an operation of JAX would wait there for the generation that is running."""
+    """JAX's for arrays of JAX, else numpy: on the host an operation of JAX would wait for the running generation."""
     return jnp if isinstance(gene, Array) else np
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pytest
@@ -45,10 +45,20 @@ def test_the_function_gets_the_settings_that_the_history_shows():
     assert scored().best_value == pytest.approx(expected.min(), abs=1e-6)
 
 
-def test_two_workers_share_the_members_and_none_is_this_process():
-    workers = set(columns(scored())["worker"].tolist())
+def meets_another(folder, seed, setting):
+    """Ends once two workers have called it."""
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    return setting["x"]
+
+
+def test_two_workers_share_the_members_and_none_is_this_process(tmp_path):
+    result = jaxga.optimize(host_task(partial(meets_another, tmp_path), timeout=60.0), **OPTIONS)
+    workers = {int(path.name) for path in tmp_path.iterdir()}
     assert len(workers) == 2
     assert os.getpid() not in workers
+    assert np.isfinite(columns(result)["value"]).all()
 
 
 def test_members_and_replicates_have_seeds_of_their_own():

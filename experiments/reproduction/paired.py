@@ -1,9 +1,9 @@
 """Paired statistics: search ``i`` of two methods has the same key and the same fresh seeds."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from experiments.comparison.statistics import Estimate
 
@@ -53,8 +53,7 @@ def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _sign_test(num_wins: int, num_losses: int) -> float:
     num = num_wins + num_losses
-    tail = sum(math.comb(num, k) for k in range(min(num_wins, num_losses) + 1))
-    return min(1.0, 2.0 * tail / 2.0**num)
+    return float(binomtest(num_wins, num).pvalue) if num else 1.0
 
 
 def _bounds(draws: np.ndarray) -> tuple[float, float]:
