@@ -166,9 +166,9 @@ class Operator(NamedTuple):
     Attributes:
         num_parents: K, how many parents are read; ``apply`` takes K or more of them.
         num_draws: how many uniform numbers one application uses.
-        apply: ``apply(draws f32[num_draws], parents f32[K, D], scale f32[D]) -> genome f32[D]``, inside the cube and
-            snapped. ``scale`` is the unit of a mutation's step for each gene: ones for steps in the unit cube, or the
-            standard deviation of a population.
+        apply: ``apply(draws f32[num_draws], parents f32[K, D], scale f32[D]) -> genome f32[D]``, inside the cube, the
+            discrete genes centred. ``scale`` is the unit of a mutation's step for each gene: ones for steps in the unit
+            cube, or the standard deviation of a population.
     """
 
     num_parents: int

@@ -63,7 +63,7 @@ class HostTask:
         seeds = np.asarray(seeds)
         columns = [(d, name, np.asarray(setting[name]).reshape(-1)) for name, d in self.space.items]
         jobs = [
-            (int(seed), {name: dimension.to_python(column[i]) for dimension, name, column in columns})
+            (int(seed), self.space.active_part({name: d.to_python(column[i]) for d, name, column in columns}))
             for i, seed in enumerate(seeds.reshape(-1))
         ]
         rows = np.array(self._run(jobs), np.float32)

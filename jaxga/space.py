@@ -1,19 +1,22 @@
-"""The search space: the only place that knows names, units, log scales, integers and categories.
+"""The search space: the only place that knows names, units, log scales, integers, categories and conditions.
 
 Everything else in jaxga works on a ``genome``, a float32 vector in the unit cube ``[0, 1]^D``. A dimension divides its
-edge of the cube into levels where it is discrete. Each level has one canonical coordinate, its centre, and
-:meth:`SearchSpace.snap` moves every discrete gene there, so that equal settings have equal genomes.
+edge of the cube into levels where it is discrete. Each level has one canonical coordinate, its centre; that of a gene
+whose condition does not hold is the middle. :meth:`SearchSpace.snap` moves the genes there, so that equal settings have
+equal genomes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+from jaxga.conditions import Condition, active_genes, as_text, parents_first, values_of
 
 # float32 has 24 bits: with more levels than this, the centres of two neighbours may round to one number.
 MAX_LEVELS = 2**22
@@ -85,7 +88,7 @@ class _Dimension:
         """The type of a column of values: what a person reads, in the precision that a task was given."""
         return np.dtype(np.int64 if self.is_discrete else np.float32)
 
-    def _level(self, gene: Array) -> Array:
+    def _level(self, gene: Any) -> Any:
         """The number i32[...] of the gene's level, from 0."""
         # Clipped as a whole number, so that NaN has a level too.
         xp = _namespace(gene)
@@ -93,6 +96,10 @@ class _Dimension:
 
     def decode(self, gene: Any) -> Any:
         """The values of genes in [0, 1], of any shape: arrays of JAX from arrays of JAX, else numpy's."""
+        raise NotImplementedError
+
+    def encode(self, value: Any) -> float:
+        """The gene of a value; ``ValueError`` where the dimension does not have it."""
         raise NotImplementedError
 
     def column(self, genes: np.ndarray) -> np.ndarray:
@@ -131,10 +138,36 @@ class _Dimension:
             raise ValueError(f"{type(self).__name__}: value must be a whole number, got {value!r}")
         return round(number)
 
+    def level(self, value: Any) -> int:
+        """The number of a value's level, from 0; ``ValueError`` where it has none."""
+        return int(self._level(np.float32(self.encode(value))))
+
+    def at_level(self, level: int) -> Any:
+        """The value at a level: the inverse of :meth:`level`."""
+        return int(self.low) + level
+
     def positions(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Where N values lie on an axis from ``low`` to ``high``, f64[N]: a number at itself, a choice at its place."""
+        """Where N values lie on an axis from ``low`` to ``high``, f64[N].
+
+        A number lies at itself, a choice at its place, and NaN, an inactive value, nowhere: at NaN.
+        """
         # float32 may have rounded a value beyond a bound.
         return np.clip(np.asarray(values, np.float64), self.low, self.high)
+
+    def when(self, parents: Mapping[str, Any] | None = None, /, **named: Any) -> "Conditional":
+        """The dimension, active only where each of the named hyperparameters has a given value.
+
+        Args:
+            parents: by name of an integer or a category: one value, or several in a list, tuple, range or set.
+            named: the same, as arguments.
+
+        >>> space = SearchSpace(kernel=Categorical(["linear", "rbf"]), gamma=LogUniform(1e-3, 1.0).when(kernel="rbf"))
+        >>> space.settings([[0.1, 0.5], [0.9, 0.0]])
+        [{'kernel': 'linear'}, {'kernel': 'rbf', 'gamma': 0.0010000000474974513}]
+        """
+        if not isinstance(parents, Mapping | None):
+            raise ValueError(f"when: values by name are needed, got {parents!r}")
+        return Conditional(self, {**(parents or {}), **named})  # pyright: ignore[reportArgumentType]
 
     def to_dict(self) -> dict[str, Any]:
         """The dimension as plain values for JSON; :func:`dimension_from` is the inverse.
@@ -150,6 +183,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a history is NaN: that of a hyperparameter that was not active."""
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+@lru_cache(maxsize=4096)
+def _level_of(dimension: "Dimension", value: Any) -> int:
+    return dimension.level(value)  # of the few values that the rows of a history have
 
 
 def _number(owner: object, cell: str) -> float:
@@ -264,6 +307,9 @@ class LogInteger(_Dimension):
         """The range of the logarithm, with the level of ``high``."""
         return math.log((self.high + 1) / self.low)
 
+    def _level(self, gene: Any) -> Any:
+        return self.decode(gene) - int(self.low)
+
     def decode(self, gene: Any) -> Any:
         xp = _namespace(gene)
         value = xp.floor(xp.exp(math.log(self.low) + gene * self.log_width)).astype(xp.int32)
@@ -372,9 +418,12 @@ class Categorical(_Dimension):
         return self.choices[self._position(value)]
 
     def positions(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
-        cells = [str(value) for value in values]
-        places = {cell: self._position(self.from_text(cell)) for cell in set(cells)}
+        cells = [None if is_missing(value) else str(value) for value in values]
+        places = {cell: np.nan if cell is None else self._position(self.from_text(cell)) for cell in set(cells)}
         return np.array([float(places[cell]) for cell in cells])
+
+    def at_level(self, level: int) -> Any:
+        return self.choices[level]
 
 
 def _same_float(choice: Any, value: Any) -> bool:
@@ -384,17 +433,28 @@ def _same_float(choice: Any, value: Any) -> bool:
 
 
 Dimension = Uniform | LogUniform | Integer | LogInteger | Categorical
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A dimension that is active only where others have given values; :meth:`Uniform.when` and its like make it."""
+
+    dimension: Dimension
+    parents: Mapping[str, Any]
+
+
 _KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}
 
 
 def dimension_from(described: Mapping[str, Any]) -> Dimension:
-    """The dimension that ``to_dict`` described; ``ValueError`` where there is none like that.
+    """The dimension that ``to_dict`` described, without a condition; ``ValueError`` where there is none like that.
 
     >>> dimension_from({"kind": "Integer", "low": 1, "high": 4})
     Integer(low=1, high=4)
     """
     try:
-        return _KINDS[described["kind"]](**{name: value for name, value in described.items() if name != "kind"})
+        arguments = {name: value for name, value in described.items() if name not in ("kind", "when")}
+        return _KINDS[described["kind"]](**arguments)
     except (KeyError, TypeError, AttributeError):
         kinds = list(_KINDS)
         raise ValueError(f"a dimension must have a kind of {kinds} and its arguments, got {described!r}") from None
@@ -412,22 +472,53 @@ class SearchSpace:
     """
 
     items: tuple[tuple[str, Dimension], ...]
+    conditions: tuple[Condition, ...]
 
-    def __init__(self, dimensions: Mapping[str, Dimension] | None = None, /, **named: Dimension) -> None:
+    def __init__(
+        self, dimensions: Mapping[str, Dimension | Conditional] | None = None, /, **named: Dimension | Conditional
+    ) -> None:
         if not isinstance(dimensions, Mapping | None):
             raise ValueError(f"SearchSpace: a dict of dimensions by name is needed, got {dimensions!r}")
         merged = {**(dimensions or {}), **named}
         if not merged:
             raise ValueError("SearchSpace: at least one dimension is needed, got none")
-        for name, dimension in merged.items():
+        plain, conditional = {}, {}
+        for name, given in merged.items():
             if not isinstance(name, str) or not name:
                 raise ValueError(f"SearchSpace: a name must be a string that is not empty, got {name!r}")
+            dimension, conditional[name] = (
+                (given.dimension, given.parents) if isinstance(given, Conditional) else (given, {})
+            )
             if not isinstance(dimension, Dimension):
                 raise ValueError(
                     f"SearchSpace: {name} must be a Uniform, LogUniform, Integer, LogInteger or Categorical, "
                     f"got {dimension!r}"
                 )
-        object.__setattr__(self, "items", tuple(merged.items()))
+            plain[name] = dimension
+        object.__setattr__(self, "items", tuple(plain.items()))
+        conditions = [
+            self._condition(name, parent, values_of(given))
+            for name, parents in conditional.items()
+            for parent, given in parents.items()
+        ]
+        object.__setattr__(self, "conditions", parents_first(conditions, self.names))
+
+    def _condition(self, name: str, parent: str, values: list[Any]) -> Condition:
+        dimension = dict(self.items).get(parent)
+        what = f"SearchSpace: the condition of {name}"
+        if dimension is None:
+            raise ValueError(f"{what} names {parent!r}, the names are {list(self.names)}")
+        if not dimension.is_discrete:
+            raise ValueError(f"{what} must be on an Integer, LogInteger or Categorical, {parent} is {dimension!r}")
+        if "" in dict(self.items)[name].labels:
+            raise ValueError(f"SearchSpace: {name} has a condition, so that no choice may be an empty text")
+        if not values:
+            raise ValueError(f"{what} must have at least one value of {parent}, got none")
+        try:
+            levels = {dimension.level(value) for value in values}
+        except ValueError as error:
+            raise ValueError(f"{what} on {parent}: {error}") from None
+        return Condition(self.names.index(name), self.names.index(parent), tuple(sorted(levels)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -454,37 +545,98 @@ class SearchSpace:
         """bool[D]: genes whose levels have no order."""
         return np.array([dimension.is_categorical for _, dimension in self.items])
 
-    @property
-    def num_settings(self) -> float:
-        """The number of different settings; infinite where a gene is continuous."""
-        levels = self.num_levels.astype(np.float64)
-        return math.inf if (levels == 0).any() else float(np.prod(levels))
+    def condition_of(self, name: str) -> dict[str, list[Any]]:
+        """Where a hyperparameter is active: the values of each of its parents; empty where it always is.
+
+        >>> SearchSpace(n=Integer(1, 3), width=Integer(4, 9).when(n=[3, 2])).condition_of("width")
+        {'n': [2, 3]}
+        """
+        found = [condition for condition in self.conditions if self.names[condition.gene] == name]
+        return {self.names[c.parent]: [self.items[c.parent][1].at_level(level) for level in c.levels] for c in found}
+
+    def described(self) -> dict[str, str]:
+        """Each hyperparameter's dimension and condition as text."""
+        found = {}
+        for name, dimension in self.items:
+            condition = self.condition_of(name)
+            found[name] = f"{dimension!r}{as_text(condition) if condition else ''}"
+        return found
+
+    def is_active(self, genomes: Array) -> Array:
+        """bool[..., D]: the genes of genomes f32[..., D] whose conditions hold, or that have none."""
+        if not self.conditions:
+            return jnp.ones(genomes.shape, bool)
+        return active_genes(self.conditions, self._levels(genomes))
+
+    def active_names(self, setting: Mapping[str, Any]) -> list[str]:
+        """The names that are active where the integers and categories have the values of ``setting``.
+
+        >>> SearchSpace(n=Integer(1, 3), width=Integer(4, 9).when(n=[2, 3])).active_names({"n": 1})
+        ['n']
+        """
+        active = dict.fromkeys(self.names)
+        for gene, parent, levels in self.conditions:
+            (name, _), (decides, dimension) = self.items[gene], self.items[parent]
+            if decides in active and decides in setting:
+                value = setting[decides]
+                level = _level_of(dimension, value) if isinstance(value, Hashable) else dimension.level(value)
+                if level in levels:
+                    continue
+            active.pop(name, None)
+        return list(active)
+
+    def active_part(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """A setting without the hyperparameters that are inactive in it."""
+        return {name: setting[name] for name in self.active_names(setting) if name in setting}
 
     def decode(self, genomes: Array) -> dict[str, Array]:
         """Genomes f32[..., D] to settings in their own units, a dict of arrays [...]; pure JAX.
 
-        Any genome decodes to a value inside the bounds. A NaN gene decodes to NaN or to a bound.
+        Any genome decodes to a value inside the bounds. A NaN gene decodes to NaN or to a bound, an inactive gene to
+        the middle of its range.
         """
-        clipped = jnp.clip(jnp.asarray(genomes, jnp.float32), 0.0, 1.0)
+        clipped = self.masked(jnp.clip(jnp.asarray(genomes, jnp.float32), 0.0, 1.0))
         return {name: dimension.decode(clipped[..., i]) for i, (name, dimension) in enumerate(self.items)}
 
     def encode(self, setting: Mapping[str, Any]) -> np.ndarray:
         """One setting in its own units to its genome f32[D]; the inverse of :meth:`setting`.
 
-        Raises ``ValueError`` for a missing or unknown name and for a value outside its range.
+        Raises ``ValueError`` for a missing, inactive or unknown name and for a value outside its range.
         """
         if not isinstance(setting, Mapping):
             raise ValueError(f"SearchSpace: a setting is a dict of values by name, got {setting!r}")
-        if set(setting) != set(self.names):
-            raise ValueError(f"SearchSpace: a setting has the names {list(self.names)}, got {list(setting)}")
         try:
-            genes = [dimension.encode(setting[name]) for name, dimension in self.items]
+            active = self.active_names(setting)
+            if set(setting) != set(active):
+                raise ValueError(f"a setting has the names {active}")
+            genes = [
+                dimension.encode(setting[name]) if name in setting else middle
+                for (name, dimension), middle in zip(self.items, self._middle, strict=True)
+            ]
         except ValueError as error:
             raise ValueError(f"SearchSpace: {dict(setting)!r}: {error}") from None
         return np.clip(np.array(genes, np.float32), 0.0, 1.0)
 
+    @property
+    def _middle(self) -> np.ndarray:
+        """f32[D]: where each gene is while it is inactive."""
+        half = np.array([0.5], np.float32)
+        return np.array([d.encode(d.to_python(d.column(half)[0])) for _, d in self.items], np.float32)
+
+    def masked(self, genomes: Array) -> Array:
+        """Genomes f32[..., D] with every inactive gene in the middle."""
+        return (
+            jnp.where(self.is_active(genomes), genomes, jnp.broadcast_to(self._middle, genomes.shape))
+            if self.conditions
+            else genomes
+        )
+
     def snap(self, genomes: Array) -> Array:
-        """Genomes f32[..., D] with every discrete gene moved to the centre of its level."""
+        """Genomes f32[..., D] with every discrete gene at the centre of its level, every inactive one in the middle."""
+        return self.masked(self.centred(genomes))
+
+    def centred(self, genomes: Array) -> Array:
+        """Genomes f32[..., D] with every discrete gene at the centre of its level, active or not."""
         clipped = jnp.clip(genomes, 0.0, 1.0)
         return self._at_levels(clipped, self._levels(clipped) + 0.5) if self.is_discrete.any() else clipped
 
@@ -546,7 +698,7 @@ class SearchSpace:
         return self.settings(np.asarray(genome, np.float32)[None])[0]
 
     def settings(self, genomes: Any) -> list[dict[str, Any]]:
-        """Genomes [N, D] to N settings of Python numbers and choices.
+        """Genomes [N, D] to N settings of Python numbers and choices, without what is inactive.
 
         A real number is rounded to float32, and may differ from that of :meth:`decode` in its last digit.
         """
@@ -556,10 +708,11 @@ class SearchSpace:
         columns = [
             dimension.column(gene) for (_, dimension), gene in zip(self.items, np.clip(array, 0.0, 1.0).T, strict=True)
         ]
-        return [
+        settings = [
             {name: dimension.to_python(value) for (name, dimension), value in zip(self.items, row, strict=True)}
             for row in zip(*columns, strict=True)
         ]
+        return [self.active_part(setting) for setting in settings] if self.conditions else settings
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The space as plain values for JSON, one dict a dimension; :meth:`from_dict` is the inverse.
@@ -567,7 +720,11 @@ class SearchSpace:
         >>> SearchSpace(x=Uniform(0.0, 1.0)).to_dict()
         {'x': {'kind': 'Uniform', 'low': 0.0, 'high': 1.0}}
         """
-        return {name: dimension.to_dict() for name, dimension in self.items}
+        conditions = {name: self.condition_of(name) for name in self.names}
+        return {
+            name: dimension.to_dict() | ({"when": conditions[name]} if conditions[name] else {})
+            for name, dimension in self.items
+        }
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Mapping[str, Any]]) -> "SearchSpace":
@@ -578,6 +735,8 @@ class SearchSpace:
         for name, arguments in described.items():
             try:
                 dimensions[name] = dimension_from(arguments)
+                if "when" in arguments:
+                    dimensions[name] = dimensions[name].when(arguments["when"])
             except ValueError as error:
                 raise ValueError(f"SearchSpace: {name}: {error}") from None
         return cls(dimensions)

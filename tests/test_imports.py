@@ -11,7 +11,8 @@ PACKAGE = ROOT / "jaxga"
 # From the inside to the outside. A part is a folder or a file; a file that is named here is no part of its folder. A
 # part imports those of earlier rows and of its own.
 ORDER = [
-    {"space", "distribution", "files", "precision", "text", "runtime"},
+    {"conditions", "distribution", "files", "precision", "text", "runtime"},
+    {"space"},
     {"base", "checks", "programs"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxga.algorithms.compiled import compiled
@@ -13,6 +14,7 @@ from jaxga.algorithms.draws import uniform
 from jaxga.base import Algorithm, Best, Offspring, Operator, Species
 from jaxga.checks import check_count, check_number, check_search
 from jaxga.operators import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS, Selection, Survival
+from jaxga.operators.genes import filled
 from jaxga.operators.selection import distinct
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -93,12 +95,15 @@ def ga(
     def child(draws: Array, parents: Array) -> tuple[Array, Array]:
         """A genome f32[D] of parents f32[K, D], and whether it has more than the first of them."""
         is_crossed, scale = draws[0] < crossover_rate, jnp.ones(space.size)
-        crossed = cross.apply(draws[1 : 1 + cross.num_draws], parents, scale)
+        for_cross, for_mutation, filling = jnp.split(draws[1:], np.cumsum([cross.num_draws, mutate.num_draws]))
+        if space.conditions:
+            parents = filled(space, filling, parents)
+        crossed = cross.apply(for_cross, parents, scale)
         genome = jnp.where(is_crossed, crossed, parents[0])
-        return mutate.apply(draws[1 + cross.num_draws :], genome[None], scale), is_crossed
+        return space.masked(mutate.apply(for_mutation, genome[None], scale)), is_crossed
 
     def breed(key: Array, state: GeneticState) -> Offspring:
-        num_draws = num_mates + 1 + cross.num_draws + mutate.num_draws
+        num_draws = num_mates + 1 + cross.num_draws + mutate.num_draws + (space.size if space.conditions else 0)
         # One call of the generator, because XLA takes about a second to compile each.
         draws = uniform(key, (pool_size * select.num_draws + population_size * num_draws,))
         for_pool, for_children = jnp.split(draws, [pool_size * select.num_draws])

@@ -1,5 +1,6 @@
 """Children of the best members in an archive, made by a mixture of the operators."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jax import Array
 from jaxga.algorithms.archive import Archive
 from jaxga.base import Operator
 from jaxga.operators import chain, choice, crossover, masked, mixture, mutation
+from jaxga.operators.genes import filled
 from jaxga.operators.selection import weighted
 from jaxga.space import SearchSpace
 
@@ -51,8 +53,12 @@ class Breeder(NamedTuple):
 
     @property
     def num_draws(self) -> int:
-        """How many uniform numbers one child takes: one a parent, and the operator's."""
-        return self.operator.num_parents + self.operator.num_draws
+        """How many uniform numbers one child takes: one a parent, the operator's, and one an inactive gene."""
+        return self.operator.num_parents + self.operator.num_draws + self.num_filled
+
+    @property
+    def num_filled(self) -> int:
+        return self.space.size if self.space.conditions else 0
 
 
 def best_parents(archive: Archive, worth: Array, num_parents: int) -> Parents:
@@ -112,12 +118,14 @@ def breed(breeder: Breeder, draws: Array, parents: Parents, is_fresh: np.ndarray
         is_fresh: bool[N], children that are uniform draws from the search space.
     """
     space, num_mates = breeder.space, breeder.operator.num_parents
-    own = draws[:, num_mates:]
+    own, filling = jnp.split(draws[:, num_mates:], [breeder.operator.num_draws], axis=1)
     first, second = (weighted(draws[:, i], parents.weights) for i in range(2))
     # The third one, which only a difference reads, is any of the parents.
     num_valid = jnp.maximum(jnp.sum(parents.weights > 0), 1)
     third = jnp.floor(draws[:, 2] * num_valid).astype(jnp.int32)
     mates = parents.genomes[jnp.stack([first, second, third], axis=1)]
+    if space.conditions:
+        mates = jax.vmap(partial(filled, space))(filling, mates)
     children = jax.vmap(breeder.operator.apply, (0, 0, None))(own, mates, parents.spread)
 
     num_used = jnp.asarray(breeder.num_parents)[choice(own[:, 0], breeder.shares)]
@@ -125,4 +133,4 @@ def breed(breeder: Breeder, draws: Array, parents: Parents, is_fresh: np.ndarray
     num_used = jnp.where(fresh, 0, num_used)
     numbers = parents.number[jnp.stack([first, second], axis=1)]
     numbers = jnp.where(jnp.arange(2)[None] < num_used[:, None], numbers, -1)
-    return jnp.where(fresh[:, None], space.snap(own[:, : space.size]), children), numbers
+    return space.masked(jnp.where(fresh[:, None], space.centred(own[:, : space.size]), children)), numbers

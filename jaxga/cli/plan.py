@@ -32,8 +32,8 @@ def print_plan(
         plan.add_row("data", source, style="bold")
     plan.add_row("task", f"{options.task}: {task.objective.direction}imise the {task.objective.name}")
     label = "search space"
-    for dimension, items in itertools.groupby(task.space.items, key=lambda item: item[1]):
-        plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension!r}")
+    for dimension, items in itertools.groupby(task.space.described().items(), key=lambda item: item[1]):
+        plan.add_row(label, f"{', '.join(name for name, _ in items)}: {dimension}")
         label = ""
     if fixed := constants(task):
         plan.add_row("held fixed", ", ".join(f"{name} {show(value)}" for name, value in fixed.items()))

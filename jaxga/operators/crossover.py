@@ -21,7 +21,7 @@ def _swap(space: SearchSpace, num_draws: int, takes_second: Callable[[Array], Ar
 
     def apply(draws: Array, parents: Array, scale: Array) -> Array:
         del scale
-        return space.snap(jnp.where(takes_second(draws), parents[1], parents[0]))
+        return space.centred(jnp.where(takes_second(draws), parents[1], parents[0]))
 
     return Operator(2, num_draws, apply)
 
@@ -36,7 +36,7 @@ def _blend(space: SearchSpace, num_parents: int, num_draws: int, blend: Callable
     def apply(draws: Array, parents: Array, scale: Array) -> Array:
         del scale
         inherited = jnp.where(draws[-space.size :] < 0.5, parents[0], parents[1])
-        return space.snap(jnp.where(categorical, inherited, reflect(blend(draws, parents))))
+        return space.centred(jnp.where(categorical, inherited, reflect(blend(draws, parents))))
 
     return Operator(num_parents, num_draws, apply)
 

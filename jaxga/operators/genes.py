@@ -29,6 +29,17 @@ def square_distances(genomes: Array) -> Array:
     return sum((jnp.square(gene[:, None] - gene[None, :]) for gene in genes), start=jnp.zeros((num, num)))
 
 
+def filled(space: SearchSpace, draws: Array, parents: Array) -> Array:
+    """Parents f32[K, D] with a value in their inactive genes, for a child in which they are active.
+
+    It is that of the first parent in which the gene is active, else a uniform draw; ``draws`` f32[D] are uniform.
+    """
+    active = space.is_active(parents)
+    given = jnp.take_along_axis(parents, jnp.argmax(active, axis=0)[None], axis=0)[0]
+    spare = jnp.where(active.any(0), given, space.centred(draws))
+    return jnp.where(active, parents, spare[None])
+
+
 def redraw(space: SearchSpace) -> Callable[[Array, Array], Array]:
     """A function ``(uniform f32[..., D], genomes f32[..., D])`` that draws every gene anew.
 
@@ -55,6 +66,6 @@ def neighbour(space: SearchSpace) -> Callable[[Array, Array], Array]:
         low, high = space.level_bounds(genomes)
         half = 0.5 * (high - low)
         up = (high < 1.0 - 1e-6) & ((low <= 1e-6) | is_up)
-        return space.snap(jnp.where(up, high + half, low - half))
+        return space.centred(jnp.where(up, high + half, low - half))
 
     return step

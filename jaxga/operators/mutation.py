@@ -1,7 +1,7 @@
 """Mutation: operators that change some genes of one parent.
 
-Each gene mutates with a probability ``rate``. Where a child would equal its parent, one gene, drawn uniformly, changes
-for certain, a discrete one to another level. A mutated category becomes any of the others.
+Each active gene mutates with a probability ``rate``. Where a child would equal its parent, one of them, drawn
+uniformly, changes for certain, a discrete one to another level. A mutated category becomes any of the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -138,9 +138,9 @@ def _mutation(
     def apply(draws: Array, parents: Array, scale: Array) -> Array:
         genome = parents[0]
         mask, values = draws[:-2].reshape(2, space.size)
-        changed = space.snap(change(values, draws[-2], genome, scale))
-        child = jnp.where(mask < jnp.asarray(rate), changed, genome)
-        is_one = jnp.arange(space.size) == jnp.floor(draws[-1] * space.size)
+        changed, active = space.centred(change(values, draws[-2], genome, scale)), space.is_active(genome)
+        child = jnp.where((mask < jnp.asarray(rate)) & active, changed, genome)
+        is_one = active & (jnp.cumsum(active) - 1 == jnp.floor(draws[-1] * active.sum()))
         stays = discrete & (changed == genome)
         certain = jnp.where(stays, beside(genome, values > 0.5), changed)
         return jnp.where((child == genome).all() & is_one, certain, child)

@@ -327,9 +327,10 @@ def parallel(history: History, names: Sequence[str], rows: np.ndarray) -> Figure
     dimensions = dict(history.space.items)
     axes = [(_name(objective.name, 18), *_unit(value, spans_decades(value, objective.direction)))]
     axes += [(_name(name, 18), *_unit_gene(_positions(history, name, rows), dimensions[name])) for name in names]
-    # NaN ends the line of each member.
+    # NaN ends the line of each member, which has no point at the axis of what is inactive.
     places = np.column_stack([unit for _, unit, _ in axes] + [np.full(len(rows), np.nan)])
-    x = np.append(np.arange(len(axes)), np.nan)
+    x = np.broadcast_to(np.append(np.arange(len(axes)), np.nan), places.shape)
+    has_point = np.isfinite(places) | np.isnan(x)
     share = np.clip((colour - scale["cmin"]) / (scale["cmax"] - scale["cmin"]), 0, 1)
     bins = np.minimum((share * _NUM_COLOURS).astype(int), _NUM_COLOURS - 1)
     shades = sample_colorscale("Viridis", np.linspace(0, 1, _NUM_COLOURS)[:: -1 if scale["reversescale"] else 1])
@@ -338,8 +339,8 @@ def parallel(history: History, names: Sequence[str], rows: np.ndarray) -> Figure
     for i in range(_NUM_COLOURS) if scale["reversescale"] else reversed(range(_NUM_COLOURS)):
         if (bins == i).any():
             figure.add_scatter(
-                x=_numbers(np.tile(x, (bins == i).sum())),
-                y=_numbers(places[bins == i].ravel()),
+                x=_numbers(x[bins == i][has_point[bins == i]]),
+                y=_numbers(places[bins == i][has_point[bins == i]]),
                 mode="lines",
                 line={"color": shades[i], "width": 1},
                 opacity=0.7,

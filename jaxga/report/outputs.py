@@ -22,7 +22,7 @@ def write_outputs(path: Path) -> None:
     run = SavedRun.read(path)
     # A run that was killed may have the rows of a generation without its event.
     seconds = {e["generation"]: e["seconds"] for e in run.events if e["event"] == "generation"}
-    with parquet_writer(path / "history.parquet", seconds) as on_block:
+    with parquet_writer(path / "history.parquet", run.space, seconds) as on_block:
         history = run.read_history(_MAX_ROWS, on_block)
     heading = title(run, history)
     plots.save(plots.convergence_figure(history, heading), path / "convergence")

@@ -308,7 +308,7 @@ def _how(run: SavedRun, history: History) -> Iterator[Section]:
     groups = {
         "Run": about,
         "Options": _options(config),
-        "Searched": {name: repr(dimension) for name, dimension in run.space.items},
+        "Searched": run.space.described(),
         "Held fixed": config.get("constants", {}),
         "Data": {k: v for k, v in (config.get("data") or {}).items() if not isinstance(v, dict)},
         "Machine and versions": machine,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from jaxga.adapters.optuna import distributions
 from jaxga.base import Objective
 from jaxga.runs.history import Columns
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import Dimension, SearchSpace, is_missing
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -31,11 +31,12 @@ def trials(space: SearchSpace, columns: Columns) -> list[FrozenTrial]:
     made = []
     for i, value in enumerate(columns["value"].tolist()):
         has_value = bool(np.isfinite(value))
+        active = [name for name in dimensions if not is_missing(columns[name][i])]
         made.append(
             create_trial(
                 state=TrialState.COMPLETE if has_value else TrialState.FAIL,
-                params={name: _param(dimension, columns[name][i]) for name, dimension in space.items},
-                distributions=ranges,
+                params={name: _param(dimensions[name], columns[name][i]) for name in active},
+                distributions={name: ranges[name] for name in active},
                 value=value if has_value else None,
                 user_attrs={name: _plain(columns[name][i]) for name in others},
             )

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxga.base import Objective, Species
 from jaxga.evolution import Record
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import SearchSpace, is_missing
 
 Columns = dict[str, np.ndarray]
 
@@ -55,8 +55,9 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     """One generation as columns of length P, or G generations, stacked on a first axis, as columns of length G P.
 
     ``generation``; ``member`` (number ``i`` of generation ``t`` is ``t * P + i``); ``species``; ``parent_a``,
-    ``parent_b`` (member numbers, -1 for no parent); one column a hyperparameter; ``value`` (NaN for a failed
-    member); ``spread`` (standard deviation over replicates, 0 for one replicate); ``replicates``;
+    ``parent_b`` (member numbers, -1 for no parent); one column a hyperparameter (NaN, in the file a blank, where it
+    was inactive); ``value`` (NaN for a failed member); ``spread`` (standard deviation over replicates, 0 for one
+    replicate); ``replicates``;
     ``predicted`` (the surrogate's prediction of ``value``, NaN without a prediction); one column a metric.
     """
     num_axes = np.ndim(record.loss)
@@ -84,7 +85,7 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     named = metric_columns(space, record.metrics)
     return (
         {name: np.asarray(column, _DTYPES[name]) for name, column in own.items()}
-        | {name: _values([setting[name] for setting in settings], kind) for name, kind in space.items}
+        | {name: _values([setting.get(name, np.nan) for setting in settings], space, name) for name in space.names}
         | {name: np.asarray(column, _DTYPES[name]) for name, column in found.items()}
         | {named[name]: rows(metric) for name, metric in record.metrics.items()}
     )
@@ -94,9 +95,13 @@ def _finite(column: Any) -> np.ndarray:
     return np.where(np.isfinite(column), column, np.nan)
 
 
-def _values(values: list[Any], dimension: Dimension) -> np.ndarray:
-    column = np.empty(len(values), dimension.dtype)
-    column[:] = values
+def _values(values: list[Any], space: SearchSpace, name: str) -> np.ndarray:
+    """A hyperparameter's column; where it has a condition an array of objects, NaN where it was inactive."""
+    dtype = dict(space.items)[name].dtype
+    column = np.empty(len(values), object if space.condition_of(name) else dtype)
+    # In its precision, because a cell shows a float32 in the shortest form.
+    is_real = column.dtype == object and dtype == np.float32
+    column[:] = [np.float32(value) for value in values] if is_real else values
     return column
 
 
@@ -105,6 +110,8 @@ def has_setting(columns: Columns, setting: Mapping[str, Any]) -> np.ndarray:
     rows = np.ones(len(columns["value"]), bool)
     for name, value in setting.items():
         column = columns[name]
+        if column.dtype == object and isinstance(value, int | float) and not isinstance(value, bool):
+            column = np.array([v if isinstance(v, int | float | np.number) else np.nan for v in column], float)
         is_number = np.issubdtype(column.dtype, np.number)
         rows &= np.isclose(column, value, rtol=1e-6, atol=0.0) if is_number else column.astype(str) == str(value)
     return rows
@@ -127,7 +134,9 @@ def _cells(column: np.ndarray) -> Iterable[Any]:
     # str of a numpy float32 is its shortest exact form; that of a Python float has all the digits of a double.
     if column.ndim > 1:
         return ["[" + ", ".join(map(str, row)) + "]" for row in column]
-    return [str(value) for value in column] if column.dtype == object else column  # csv would write None as ""
+    if column.dtype == object:  # csv would write None, which is a choice, as ""
+        return ["" if is_missing(value) else str(value) for value in column]
+    return column
 
 
 def read_csv(path: str | Path, space: SearchSpace, num_rows: int = 65_536) -> Iterator[Columns]:
@@ -180,18 +189,15 @@ def read_rows(path: str | Path, *, last_may_be_open: bool = False) -> Iterator[l
 
 
 def _parse(names: list[str], rows: list[list[str]], space: SearchSpace) -> Columns:
-    dimensions = dict(space.items)
-    return {
-        name: _column(name, cells, dimensions.get(name))
-        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
-    }
+    return {name: _column(name, cells, space) for name, cells in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _column(name: str, cells: tuple[str, ...], dimension: Dimension | None) -> np.ndarray:
-    if dimension is not None:
+def _column(name: str, cells: tuple[str, ...], space: SearchSpace) -> np.ndarray:
+    if name in space.names:
         # Settings repeat: each text is checked once.
-        value_of = {cell: dimension.from_text(cell) for cell in set(cells)}
-        return _values([value_of[cell] for cell in cells], dimension)
+        dimension, may_be_blank = dict(space.items)[name], bool(space.condition_of(name))
+        value_of = {cell: np.nan if may_be_blank and not cell else dimension.from_text(cell) for cell in set(cells)}
+        return _values([value_of[cell] for cell in cells], space, name)
     if cells[0].startswith("["):
         return np.stack([np.fromstring(cell[1:-1], np.float32, sep=",") for cell in cells])
     return np.array(cells, np.str_).astype(_DTYPES.get(name, np.float32))
@@ -297,7 +303,10 @@ class History:
         """A ``pandas.DataFrame`` (pandas has to be installed)."""
         import pandas as pd
 
-        return pd.DataFrame({name: list(c) if c.ndim > 1 else c for name, c in self.columns.items()})
+        # A list of numbers and NaN becomes a column of numbers.
+        return pd.DataFrame(
+            {name: list(c) if c.ndim > 1 or c.dtype == object else c for name, c in self.columns.items()}
+        )
 
     def to_csv(self, path: str | Path) -> None:
         """Write the history as CSV; an array-valued metric is a JSON list in its cell."""

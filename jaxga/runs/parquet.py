@@ -11,16 +11,20 @@ import pyarrow.parquet as pq
 
 from jaxga.runs.draft import draft
 from jaxga.runs.history import Columns
+from jaxga.space import SearchSpace, is_missing
 
 
 @contextmanager
-def parquet_writer(path: Path, seconds: dict[int, float]) -> Iterator[Callable[[Columns], None]]:
+def parquet_writer(path: Path, space: SearchSpace, seconds: dict[int, float]) -> Iterator[Callable[[Columns], None]]:
     """A function that appends a block of the history; the file is put in place when the context ends without an error.
 
     Args:
         path: of the file.
+        space: that was searched; a hyperparameter with a condition is null where it was inactive.
         seconds: by number of generation; a generation without them has NaN.
     """
+    dimensions = dict(space.items)
+    nullable = [name for name in dimensions if space.condition_of(name)]
     with draft(path) as made, ExitStack() as stack:
         writer = None
 
@@ -28,11 +32,24 @@ def parquet_writer(path: Path, seconds: dict[int, float]) -> Iterator[Callable[[
             nonlocal writer
             of_rows = np.array([seconds.get(number, np.nan) for number in block["generation"].tolist()], np.float32)
             columns = block | {"seconds": of_rows}
-            table = pa.Table.from_arrays([_array(column) for column in columns.values()], names=list(columns))
+            arrays = [
+                _nullable(column, dimensions[name].dtype) if name in nullable else _array(column)
+                for name, column in columns.items()
+            ]
+            table = pa.Table.from_arrays(arrays, names=list(columns))
             writer = writer or stack.enter_context(pq.ParquetWriter(made, table.schema, compression="zstd"))
             writer.write_table(table)
 
         yield write
+
+
+def _nullable(column: np.ndarray, dtype: np.dtype) -> Any:
+    """A column of objects as an Arrow array of a type, null where it has NaN."""
+    missing = np.array([is_missing(value) for value in column], bool)
+    values = np.empty(len(column), object if dtype.kind in "USO" else dtype)
+    values[:] = np.where(missing, "" if dtype.kind in "USO" else 0, column)
+    plain, valid = _array(values), pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(plain.type, len(column), [valid, *plain.buffers()[1:]])
 
 
 def _array(column: np.ndarray) -> Any:

@@ -15,7 +15,7 @@ from jaxga.base import Algorithm, Objective
 from jaxga.runs.draft import draft
 from jaxga.runs.history import History, read_rows
 from jaxga.runs.saved import SavedRun
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import Dimension, SearchSpace, is_missing
 from jaxga.text import shorten
 
 # An algorithm's archive holds no more: further evaluations would take time and change little.
@@ -114,9 +114,15 @@ class WarmStart(NamedTuple):
 
 
 def _genome(space: SearchSpace, row: Mapping[str, Any]) -> np.ndarray:
-    if missing := [name for name in space.names if name not in row]:
+    setting = {n: _typed(n, d, row[n]) for n, d in space.items if n in row and not _is_blank(space, n, row[n])}
+    if missing := [name for name in space.active_names(setting) if name not in setting]:
         raise ValueError(f"a setting has no {missing[0]!r}; it has {shorten(str(list(row)), 200)}")
-    return space.encode({name: _typed(name, dimension, row[name]) for name, dimension in space.items})
+    return space.encode(space.active_part(setting))
+
+
+def _is_blank(space: SearchSpace, name: str, value: Any) -> bool:
+    """Whether a source has no value for a hyperparameter, which may be inactive."""
+    return bool(space.condition_of(name)) and (value == "" or is_missing(value))
 
 
 def _typed(name: str, dimension: Dimension, value: Any) -> Any:
@@ -202,9 +208,10 @@ def _read_parquet(path: Path) -> Rows:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+        rows = pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
     except pa.ArrowException as error:
         raise ValueError(f"it is no Parquet file: {error}") from None
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
 _READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".json": _read_json}

@@ -77,7 +77,7 @@ def test_parquet_has_the_rows_of_the_csv_and_the_seconds(tmp_path):
     for generation in generations(3):
         file.write(generation)
     (block,) = read_csv(tmp_path / "history.csv", SPACE)
-    with parquet_writer(tmp_path / "history.parquet", {0: 1.5, 2: 2.5}) as write:
+    with parquet_writer(tmp_path / "history.parquet", SPACE, {0: 1.5, 2: 2.5}) as write:
         for g in range(3):
             write({name: column[block["generation"] == g] for name, column in block.items()})
     table = pq.read_table(tmp_path / "history.parquet").to_pydict()
