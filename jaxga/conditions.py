@@ -65,7 +65,8 @@ def values_of(given: object) -> list[object]:
 def as_text(condition: Mapping[str, Sequence[object]]) -> str:
     """A condition as it is written in code.
 
-    >>> as_text({"kernel": ["rbf"]})
-    ".when(kernel=['rbf'])"
+    >>> as_text({"kernel": ["rbf"], "n": [2, 3]})
+    ".when(kernel='rbf', n=[2, 3])"
     """
-    return f".when({', '.join(f'{parent}={list(values)!r}' for parent, values in condition.items())})"
+    given = {parent: list(values) if len(values) > 1 else values[0] for parent, values in condition.items()}
+    return f".when({', '.join(f'{parent}={value!r}' for parent, value in given.items())})"

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from jaxga.space import (
     MAX_LEVELS,
     MAX_LOG_INTEGER,
     Categorical,
+    Conditional,
     Dimension,
     Integer,
     LogInteger,
@@ -56,9 +58,9 @@ class JaxgaSampler(BaseSampler):
     Args:
         population_size: P, trials a generation, at least 2.
         seed: the same seed gives the same trials if they finish in order; None draws a seed.
-        search_space: the parameters to search, as Optuna's distributions by name or a :class:`jaxga.SearchSpace`. None
-            takes those that all finished trials have in common; ``independent_sampler`` draws the first trials and
-            the parameters that not all trials have.
+        search_space: the parameters to search, as Optuna's distributions by name or a :class:`jaxga.SearchSpace`, which
+            may have conditions. None takes those that all finished trials have in common; ``independent_sampler`` draws
+            the first trials and, with a warning, the parameters that not all trials have.
         algorithm: a factory ``f(space, population_size=P)`` whose ``tell`` takes any genomes.
         independent_sampler: for all other parameters; default Optuna's ``RandomSampler``.
 
@@ -83,7 +85,9 @@ class JaxgaSampler(BaseSampler):
     ) -> None:
         self._population_size = population_size
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        self._space = distributions(search_space) if isinstance(search_space, SearchSpace) else search_space
+        self._own = search_space if isinstance(search_space, SearchSpace) else None
+        self._ranges = distributions(search_space) if isinstance(search_space, SearchSpace) else search_space
+        self._warned: set[str] = set()
         self._common = IntersectionSearchSpace()
         self._algorithm = algorithm
         self._independent = independent_sampler or RandomSampler(seed)
@@ -93,7 +97,7 @@ class JaxgaSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are searched together."""
         with self._lock:
-            space = self._common.calculate(study) if self._space is None else self._space
+            space = self._common.calculate(study) if self._ranges is None else self._ranges
         return {name: distribution for name, distribution in space.items() if not distribution.single()}
 
     def sample_relative(
@@ -106,7 +110,7 @@ class JaxgaSampler(BaseSampler):
         with self._lock:
             if self._search is None or self._search.ranges != search_space:
                 known = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-                self._search = _Search(search_space, self._algorithm, self._population_size, self._seed)
+                self._search = _Search(search_space, self._own, self._algorithm, self._population_size, self._seed)
                 self._search.learn_all(known, study.direction)
             return self._search.next(trial.number)
 
@@ -114,6 +118,13 @@ class JaxgaSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """The value of a parameter that is not searched with the others."""
+        if self._search is not None and param_name not in self._warned:
+            self._warned.add(param_name)
+            reason = "not all finished trials have it: give the sampler a jaxga.SearchSpace, which may have conditions"
+            if self._ranges is not None:
+                is_inactive = param_name in self._ranges
+                reason = f"the search space {'has it inactive here' if is_inactive else 'does not have it'}"
+            warnings.warn(f"trial {trial.number} draws {param_name!r} independently: {reason}", stacklevel=2)
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -171,11 +182,17 @@ class _Search:
     """One search over one set of distributions."""
 
     def __init__(
-        self, ranges: dict[str, BaseDistribution], algorithm: Callable[..., Algorithm], size: int, seed: int
+        self,
+        ranges: dict[str, BaseDistribution],
+        own: SearchSpace | None,
+        algorithm: Callable[..., Algorithm],
+        size: int,
+        seed: int,
     ) -> None:
         self.ranges = ranges
         self._axes = {name: _axis(distribution) for name, distribution in ranges.items()}
-        self._space = SearchSpace({name: axis.dimension for name, axis in self._axes.items()})
+        conditions = {name: {} if own is None else own.condition_of(name) for name in ranges}
+        self._space = SearchSpace({name: self._dimension(name, conditions[name]) for name in ranges})
         self._algorithm = algorithm(self._space, population_size=size)
         self._key = jax.random.key(seed)
         self._num_keys = 0
@@ -184,6 +201,11 @@ class _Search:
         self._given: dict[int, tuple[np.ndarray, dict[str, Any]]] = {}
         self._finished: list[tuple[int, np.ndarray, float]] = []
         self._is_first, self._asked_before = True, False
+
+    def _dimension(self, name: str, condition: Mapping[str, Sequence[Any]]) -> Dimension | Conditional:
+        values = {parent: list(map(self._axes[parent].from_value, given)) for parent, given in condition.items()}
+        dimension = self._axes[name].dimension
+        return dimension.when(values) if values else dimension
 
     def _next_key(self) -> jax.Array:
         self._num_keys += 1
@@ -208,18 +230,20 @@ class _Search:
             self._queue, self._asked_before = list(np.asarray(asked)), True
         genome = self._queue.pop(0)
         setting = self._space.setting(genome)
-        values = {name: axis.to_value(setting[name]) for name, axis in self._axes.items()}
+        values = {name: self._axes[name].to_value(value) for name, value in setting.items()}
         self._given[number] = genome, values
         return values
 
     def learn(self, trial: FrozenTrial, values: Sequence[float] | None, direction: StudyDirection) -> None:
         """Learn a trial that ended; ``values`` None is a failed one. A trial of another space is ignored."""
         genome, given = self._given.pop(trial.number, (None, {}))
-        if any(trial.distributions.get(name) != distribution for name, distribution in self.ranges.items()):
+        known = [name for name, distribution in self.ranges.items() if trial.distributions.get(name) == distribution]
+        setting = {name: self._axes[name].from_value(trial.params[name]) for name in known}
+        active = self._space.active_names(setting)
+        if not set(active) <= set(known):
             return
-        params = {name: trial.params[name] for name in self.ranges}
-        if genome is None or params != given:  # enqueued, or from before
-            genome = self._space.encode({name: axis.from_value(params[name]) for name, axis in self._axes.items()})
+        if genome is None or {name: trial.params[name] for name in active} != given:  # enqueued, or from before
+            genome = self._space.encode({name: setting[name] for name in active})
             genome = np.asarray(self._space.snap(jnp.asarray(genome)))
         sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
         self._finished.append((trial.number, genome, sign * values[0] if values else math.inf))

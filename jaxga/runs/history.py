@@ -6,7 +6,7 @@ Values are in the objective's own sign, hyperparameters in their own units.
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,7 @@ class History:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The members one after another, as dicts."""
-        columns = {name: column.tolist() if column.ndim == 1 else column for name, column in self.columns.items()}
+        columns = {name: _python(column) for name, column in self.columns.items()}
         for i in range(len(self)):
             yield {name: column[i] for name, column in columns.items()}
 
@@ -312,3 +312,10 @@ class History:
         """Write the history as CSV; an array-valued metric is a JSON list in its cell."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             file.write(to_csv(self.columns, with_header=True))
+
+
+def _python(column: np.ndarray) -> Sequence[Any]:
+    """A column's rows as Python values, or as arrays where each is a curve."""
+    if column.dtype == object:
+        return [value.item() if isinstance(value, np.generic) else value for value in column]
+    return column.tolist() if column.ndim == 1 else list(column)
