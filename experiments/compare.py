@@ -49,7 +49,8 @@ class Options:
     """
 
     problems: Annotated[
-        str, Option(help="development, reporting, all (both halves), bbob, or problems by name, with commas between.")
+        str,
+        Option(help="development, reporting, all (both halves), bbob, conditional, or problems by name (a,b,c)."),
     ] = "reporting"
     protocol: Annotated[
         str | None, Option(help=f"Problems, budget and figure of a published comparison: {', '.join(PROTOCOLS)}.")

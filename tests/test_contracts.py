@@ -19,6 +19,12 @@ SPACE = SearchSpace(
     a=Uniform(-1.0, 2.0), b=LogUniform(1e-4, 1.0), n=Integer(0, 6), m=LogInteger(1, 50), c=Categorical(["x", "y", "z"])
 )
 DISCRETE = SearchSpace(n=Integer(0, 2), c=Categorical([True, False]))
+CONDITIONAL = SearchSpace(
+    a=Uniform(-1.0, 2.0).when(c=["x", "y"]),
+    n=Integer(0, 6).when(c="y"),
+    c=Categorical(["x", "y", "z"]),
+    b=Uniform(0, 1),
+)
 OPERATORS = CROSSOVERS | MUTATIONS
 # As functions (key, parents f32[3, D]) -> genome.
 KEYED = {name: keyed(factory(SPACE)) for name, factory in OPERATORS.items()}
@@ -162,12 +168,15 @@ def histories(name, space, losses, seed=0):
 
 # evosax's strategies meet the space in one line, which is the same for all of them.
 CASES = [(name, "mixed") for name in ALGORITHMS]
-CASES += [(name, "discrete") for name in ALGORITHMS if not name.startswith("evosax_") or name == "evosax_cma_es"]
+OWN = [name for name in ALGORITHMS if not name.startswith("evosax_") or name == "evosax_cma_es"]
+CASES += [(name, "discrete") for name in OWN] + [
+    (name, "conditional") for name in ("ga", "invasive_ga", "evosax_cma_es")
+]
 
 
 @pytest.fixture
 def space(kind):
-    return {"mixed": SPACE, "discrete": DISCRETE}[kind]
+    return {"mixed": SPACE, "discrete": DISCRETE, "conditional": CONDITIONAL}[kind]
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

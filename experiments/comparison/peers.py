@@ -70,7 +70,7 @@ class _Optuna:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore")
         self.study = optuna.create_study(sampler=make_sampler(size, seed))
-        self.size = size
+        self.space, self.size = space, size
         self.distributions = {name: self._distribution(optuna.distributions, d) for name, d in space.items}
         self.trials: list[Any] = []
 
@@ -84,8 +84,25 @@ class _Optuna:
         return kinds.FloatDistribution(dimension.low, dimension.high, log=is_log)
 
     def ask(self) -> list[Setting]:
-        self.trials = [self.study.ask(self.distributions) for _ in range(self.size)]
+        if self.space.conditions:
+            self.trials = [self._defined_by_run() for _ in range(self.size)]
+        else:
+            self.trials = [self.study.ask(self.distributions) for _ in range(self.size)]
         return [dict(trial.params) for trial in self.trials]
+
+    def _defined_by_run(self) -> Any:
+        """A trial that is asked for the active parameters alone, as a user's objective would."""
+        trial = self.study.ask()
+        while names := [name for name in self.space.active_names(trial.params) if name not in trial.params]:
+            for name in names:
+                kind, given = self.distributions[name], self.distributions[name]._asdict()
+                if "choices" in given:
+                    trial.suggest_categorical(name, given["choices"])
+                elif isinstance(given["low"], int):
+                    trial.suggest_int(name, given["low"], given["high"], log=kind.log)
+                else:
+                    trial.suggest_float(name, given["low"], given["high"], log=kind.log)
+        return trial
 
     def tell(self, losses: np.ndarray) -> None:
         for trial, loss in zip(self.trials, losses, strict=True):
@@ -100,6 +117,12 @@ def _tpe(size: int, seed: int) -> Any:
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+
+
+def _tpe_group(size: int, seed: int) -> Any:
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True, group=True)
 
 
 def _optuna_cmaes(size: int, seed: int) -> Any:
@@ -315,6 +338,11 @@ ABSENT = {
 
 PEERS: dict[str, Peer] = {
     "optuna_tpe": Peer("optuna", "TPESampler(constant_liar=True), asked P at a time", _optuna(_tpe)),
+    "optuna_tpe_group": Peer(
+        "optuna",
+        "TPESampler(multivariate=True, group=True, constant_liar=True), asked P at a time",
+        _optuna(_tpe_group),
+    ),
     "optuna_cmaes": Peer(
         "optuna",
         "CmaEsSampler(popsize=P, independent_sampler=TPESampler(constant_liar=True)) for categories",

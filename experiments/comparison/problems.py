@@ -18,16 +18,19 @@ from jax import Array
 
 from experiments.comparison import synthetic
 from experiments.comparison.bbob import NUM_FUNCTIONS, bbob
+from experiments.comparison.conditional import CONDITIONAL
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.models import MODELS, Model
 from experiments.comparison.tables import table
 from jaxga import Evaluation, Objective, SearchSpace, Task
 
-# Those of a public protocol lie in neither half: they are run where they are named.
+# Those of a public protocol, and conditional ones, lie in neither half: they are run where they are named.
 Half = Literal["development", "reporting", "protocol"]
 # Models and own tasks take milliseconds and more each: at the small budget only.
 _FEW_EVALUATIONS = 100
 _NUM_FRESH = 4
+# What may be named instead of problems, beside all.
+_GROUPS = ("development", "reporting", "bbob", "conditional")
 
 
 class ScoredTask(Task, Protocol):
@@ -163,11 +166,12 @@ def catalogue() -> dict[str, Problem]:
     for function in range(1, NUM_FUNCTIONS + 1):
         name = f"bbob-f{function}"
         problems.append(Problem(name, "bbob", name, "protocol", partial(bbob, function)))
+    problems += [Problem(name, "conditional", name, "protocol", build) for name, build in CONDITIONAL.items()]
     return {problem.name: problem for problem in problems}
 
 
 def select(names: str) -> list[Problem]:
-    """``development``, ``reporting``, ``all`` (both), ``bbob``, or problems by name with commas between.
+    """``development``, ``reporting``, ``all`` (both), ``bbob``, ``conditional``, or problems by name as ``a,b,c``.
 
     Heavy ones are selected by name alone.
 
@@ -176,12 +180,12 @@ def select(names: str) -> list[Problem]:
     problems = catalogue()
     if names == "all":
         return [p for p in problems.values() if not p.is_heavy and p.half != "protocol"]
-    if names in ("development", "reporting", "bbob"):
+    if names in _GROUPS:
         return [p for p in problems.values() if not p.is_heavy and names in (p.half, p.group)]
     unknown = [name for name in names.split(",") if name not in problems]
     if unknown:
         raise ValueError(
-            f"problems must be development, reporting, all, bbob or names of problems, got {unknown[0]!r}; "
+            f"problems must be {', '.join(_GROUPS)}, all or names of problems, got {unknown[0]!r}; "
             f"there are {', '.join(problems)}"
         )
     return [problems[name] for name in dict.fromkeys(names.split(","))]

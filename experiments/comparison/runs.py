@@ -145,7 +145,8 @@ def _scores(task: ScoredTask | Model, key: Array, settings: list[dict[str, Any]]
     if isinstance(task, Model):
         losses = [task.loss(setting) for setting in settings]
         return np.array([losses, losses])
-    genomes = np.stack([task.space.encode(setting) for setting in settings])
+    # A peer that knows no conditions has a value for everything; what is inactive is left out.
+    genomes = np.stack([task.space.encode(task.space.active_part(setting)) for setting in settings])
     padded = np.concatenate([genomes, np.repeat(genomes[-1:], size - len(genomes), axis=0)])
     return np.asarray(_evaluate(task, key, jnp.asarray(padded)), np.float64)[:, : len(genomes)]
 
