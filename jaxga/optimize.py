@@ -27,7 +27,7 @@ from jaxga.runs.execution import Execution
 from jaxga.runs.model import Keep, check_keep
 from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
 from jaxga.text import check_choice
 
@@ -171,7 +171,9 @@ Fitness = Callable[[Array, dict[str, Array]], Any]
 
 
 @_with_options
-def minimize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **options: Unpack[_Options]) -> Result:
+def minimize(
+    fitness: Fitness, space: SearchSpace | Mapping[str, Dimension | Conditional], **options: Unpack[_Options]
+) -> Result:
     """Find the setting of least ``fitness(key, setting)``.
 
     Args:
@@ -194,7 +196,9 @@ def minimize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **o
 
 
 @_with_options
-def maximize(fitness: Fitness, space: SearchSpace | Mapping[str, Dimension], **options: Unpack[_Options]) -> Result:
+def maximize(
+    fitness: Fitness, space: SearchSpace | Mapping[str, Dimension | Conditional], **options: Unpack[_Options]
+) -> Result:
     """Find the setting of greatest ``fitness(key, setting)``; all else as in :func:`minimize`."""
     return optimize(function_task(fitness, space, Objective("value", "max")), **options)
 

@@ -16,7 +16,7 @@ from jaxga.base import Evaluation, Objective, Task
 from jaxga.checks import check_count
 from jaxga.evaluate import named_metrics
 from jaxga.runs.history import metric_columns
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.text import shorten
 
 # What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.
@@ -74,7 +74,7 @@ def check_function(fitness: Any, space: Any, first: str) -> None:
 
 
 def as_task(
-    space: SearchSpace | Mapping[str, Dimension], *, objective: Objective | None = None
+    space: SearchSpace | Mapping[str, Dimension | Conditional], *, objective: Objective | None = None
 ) -> Callable[[Callable[[Array, dict[str, Array]], Any]], FunctionTask]:
     """A decorator that makes a function ``fitness(key, setting)`` a task, for :func:`jaxga.optimize` and ``--task``.
 
