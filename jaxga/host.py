@@ -21,7 +21,7 @@ from jaxga.checks import check_count, check_number
 from jaxga.distribution import install_hint
 from jaxga.files import file_of, load_file
 from jaxga.runtime import num_cores
-from jaxga.space import Dimension, SearchSpace
+from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.task import check_function
 from jaxga.text import shorten
 
@@ -112,7 +112,7 @@ class HostTask:
 
 
 def as_host_task(
-    space: SearchSpace | Mapping[str, Dimension],
+    space: SearchSpace | Mapping[str, Dimension | Conditional],
     *,
     objective: Objective | None = None,
     metrics: Sequence[str] = (),

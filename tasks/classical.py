@@ -12,7 +12,7 @@ import numpy as np
 from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, Task, Uniform, as_host_task, run_defaults
 from jaxga.checks import check_count
 from jaxga.distribution import install_hint
-from jaxga.space import Dimension
+from jaxga.space import Conditional, Dimension
 from jaxga.text import check_choice, shorten
 
 DATASETS = ("digits", "breast_cancer", "wine", "diabetes")
@@ -115,7 +115,7 @@ class CrossValidation:
 class _Model(NamedTuple):
     """The hyperparameters, and ``make(is_regression, seed, setting)`` of an estimator."""
 
-    space: dict[str, Dimension]
+    space: dict[str, Dimension | Conditional]
     make: Callable[[bool, int, Mapping[str, Any]], Any]
 
 

@@ -85,7 +85,9 @@ class JaxgaSearchCV(BaseSearchCV):
         self.num_generations = num_generations
         self.random_state = random_state
 
-    def _run_search(self, evaluate_candidates: Callable[..., dict[str, Any]]) -> None:
+    def _run_search(  # pyright: ignore[reportIncompatibleMethodOverride]  (of releases that pass a second argument)
+        self, evaluate_candidates: Callable[..., dict[str, Any]]
+    ) -> None:
         if not isinstance(self.space, SearchSpace):
             raise ValueError(f"JaxgaSearchCV: space must be a SearchSpace, got {self.space!r}")
         check_count("JaxgaSearchCV: num_generations", self.num_generations, 1)
