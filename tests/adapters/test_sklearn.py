@@ -78,14 +78,15 @@ def test_a_search_sees_its_own_rows_alone_and_a_failed_fit_is_a_failed_member():
     targets = np.arange(20) % 2
     train, _ = next(OUTER.split(rows))
     ROWS.clear()
-    recorded = search(Recorder(), SearchSpace(x=Uniform(0.0, 1.0)), num_generations=5, refit=False)
+    recorded = search(Recorder(), SearchSpace(x=Uniform(0.0, 1.0)), num_generations=8, refit=False)
     with pytest.warns(FitFailedWarning, match="fits failed"):
         fitted = recorded.fit(rows[train], targets[train])
     assert set(train.tolist()) == ROWS
     scores, x = fitted.cv_results_["mean_test_score"], np.array([s["x"] for s in fitted.cv_results_["params"]])
     assert np.array_equal(np.isnan(scores), x > 0.5)
     assert np.isnan(scores[:4]).any()
-    assert np.nanmean(scores[-4:]) > np.nanmean(scores[:4]) + 0.1  # a greater score is better, a failed one the worst
+    # A greater score is better, a failed one the worst: at random the mean would be 0.25, of the least scores 0.
+    assert np.nanmean(scores[-12:]) > 0.3
 
 
 @pytest.mark.parametrize(
