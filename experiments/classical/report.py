@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.reproduction.plots import COLOURS, new_picture
+from experiments.reproduction.plots import COLOURS, log_axis, new_picture
 from experiments.reproduction.section import table
 from experiments.reproduction.setups import LABELS
 from jaxga.report.plots import STYLE
@@ -142,8 +142,8 @@ def _draw(
                     label = "cited" if place == 0 else None
                     axes.plot([cited(grid.model)] * 2, [place - 0.4, place + 0.4], color="black", lw=1.5, label=label)
             axes.axvline(1.0, color="#999999", lw=1, ls="--")
-            axes.set_xscale("log")
-            axes.set_xlabel(f"{'time' if name == 'seconds' else name} of the grid / of the search")
+            log_axis(axes, "x", np.concatenate(everything)[:, column].clip(low), most=5)
+            axes.set_xlabel(f"{'time' if name == 'seconds' else name} of the grid / of the search (open: not as good)")
             axes.set_yticks(range(len(grids)), [f"{grid.dataset}, {grid.model}" for grid in grids])
             axes.set_ylim(len(grids) - 0.5, -0.5)
             axes.grid(axis="y", visible=False)
