@@ -73,7 +73,8 @@ class Task(Protocol):
     A task may also have ``test(key, setting) -> Evaluation``, called only for the winner, once a
     run is over: the figure on data that the search never saw. Without it the winner is
     evaluated again under fresh seeds. And it may have ``data_source: str``, which says in words where its data come
-    from; the plan of a run and its report show it.
+    from; the plan of a run and its report show it. One whose data are no leaves may have ``data_sha256: str``, their
+    digest, which belongs to the identity of a run.
     """
 
     @property

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,13 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 HostFunction = Callable[[int, dict[str, Any]], Any]
 
 
+class Workers(NamedTuple):
+    """How many processes there are, and the seconds that one call may take; None for any time."""
+
+    number: int
+    timeout: float | None
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class HostTask:
@@ -43,13 +50,17 @@ class HostTask:
     space: SearchSpace = field(metadata={"static": True})
     objective: Objective = field(metadata={"static": True})
     metrics: tuple[str, ...] = field(metadata={"static": True})
-    num_workers: int = field(metadata={"static": True})
-    timeout: float | None = field(metadata={"static": True})
+    workers: Workers = field(metadata={"static": True})
 
     @property
     def data_source(self) -> str:
         """What the function says of its data, where it has this attribute."""
         return getattr(self.fitness, "data_source", "")
+
+    @property
+    def data_sha256(self) -> str | None:
+        """The digest of its data that the function gives, where it has this attribute."""
+        return getattr(self.fitness, "data_sha256", None)
 
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """The figures of one member; NaN where it failed."""
@@ -73,9 +84,9 @@ class HostTask:
         import cloudpickle
 
         # What the workers cannot import is sent by value: the functions of a script or a notebook.
-        function, pool = cloudpickle.dumps(self.fitness), _pool(self.num_workers)
+        function, pool = cloudpickle.dumps(self.fitness), _pool(self.workers.number)
         file = file_of(getattr(self.fitness, "__module__", ""))
-        futures = [pool.schedule(_call, args=(function, file, *job), timeout=self.timeout) for job in jobs]
+        futures = [pool.schedule(_call, args=(function, file, *job), timeout=self.workers.timeout) for job in jobs]
         return [self._row(future) for future in futures]
 
     def _row(self, future: Future[Any]) -> list[float]:
@@ -91,7 +102,7 @@ class HostTask:
                 raise ValueError(f"the function must return {allowed}, got {shorten(repr(result))}")
             return [float(value), *(float(metrics[name]) for name in self.metrics)]
         except TimeoutError:
-            reason = f"it took more than {self.timeout} s"
+            reason = f"it took more than {self.workers.timeout} s"
         except ProcessExpired as error:
             reason = f"its process ended with status {error.exitcode}"
         except Exception as error:
@@ -125,7 +136,9 @@ def as_host_task(
     Raises ``ValueError`` for an argument out of its range, or where the packages of the extra ``host`` are missing.
 
     The function is sent to the workers with every call: of a module by its name, of a script or a notebook by value. So
-    it should load its data itself, and keep them in a cache of its module: data that it closes over are sent too.
+    it should load its data itself, and keep them in a cache of its module: data that it closes over are sent too. A run
+    records the function's attributes ``data_source`` (in words) and ``data_sha256`` (a digest), where it has them. It
+    is resumed only with the same digest.
 
     >>> from jaxga.space import Uniform
     >>> @as_host_task({"x": Uniform(-1.0, 1.0)}, num_workers=2)
@@ -154,7 +167,7 @@ def as_host_task(
     def decorate(fitness: HostFunction) -> HostTask:
         check_function(fitness, space, "seed")
         described = space if isinstance(space, SearchSpace) else SearchSpace(space)
-        return HostTask(fitness, described, goal, tuple(metrics), num_workers, timeout)
+        return HostTask(fitness, described, goal, tuple(metrics), Workers(num_workers, timeout))
 
     return decorate
 

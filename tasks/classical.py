@@ -1,5 +1,6 @@
 """Classical models of scikit-learn, cross-validated on a table in worker processes."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -11,7 +12,7 @@ import numpy as np
 from jaxga import Categorical, Integer, LogInteger, LogUniform, Objective, Task, Uniform, as_host_task, run_defaults
 from jaxga.checks import check_count
 from jaxga.distribution import install_hint
-from jaxga.space import Dimension
+from jaxga.space import Conditional, Dimension
 from jaxga.text import check_choice, shorten
 
 DATASETS = ("digits", "breast_cancer", "wine", "diabetes")
@@ -28,13 +29,27 @@ class Table(NamedTuple):
         return bool(np.issubdtype(self.targets.dtype, np.floating))
 
 
+def _is_file(dataset: str) -> bool:
+    return dataset.endswith(".csv")
+
+
+def file_digest(dataset: str) -> str | None:
+    """SHA-256 of a CSV file; None for the name of one of ``DATASETS``. ``ValueError`` where there is no such file."""
+    if not _is_file(dataset):
+        return None
+    if not Path(dataset).is_file():
+        raise ValueError(f"dataset: there is no file {dataset}")
+    return hashlib.sha256(Path(dataset).read_bytes()).hexdigest()
+
+
 @lru_cache
-def load_table(dataset: str, target_column: str | None) -> Table:
+def load_table(dataset: str, target_column: str | None, digest: str | None) -> Table:
     """One of ``DATASETS``, or the CSV file of this path; raises ``ValueError`` where there is none like that.
 
-    A column of whole numbers or words as the target means classes, one of real numbers a regression.
+    A column of whole numbers or words as the target means classes, one of real numbers a regression. The file must
+    have the digest that :func:`file_digest` found, so that no search mixes the values of two tables.
     """
-    if not dataset.endswith(".csv"):
+    if not _is_file(dataset):
         check_choice("dataset", dataset, [*DATASETS, "path/to/file.csv"])
         if target_column is not None:
             raise ValueError(f"target_column is for a CSV file, got {target_column!r} and dataset={dataset!r}")
@@ -43,8 +58,8 @@ def load_table(dataset: str, target_column: str | None) -> Table:
         return Table(*getattr(sklearn.datasets, f"load_{dataset}")(return_X_y=True))
     from pyarrow import ArrowInvalid, csv
 
-    if not Path(dataset).is_file():
-        raise ValueError(f"dataset: there is no file {dataset}")
+    if file_digest(dataset) != digest:
+        raise ValueError(f"dataset: {dataset} was changed during the search")
     try:
         columns = {name: np.asarray(column) for name, column in csv.read_csv(dataset).to_pydict().items()}
     except ArrowInvalid as error:
@@ -62,14 +77,29 @@ def load_table(dataset: str, target_column: str | None) -> Table:
     return Table(np.column_stack(list(columns.values())).astype(np.float64), targets)
 
 
+def error_of(model: str, table: Table, num_folds: int, seed: int, setting: Mapping[str, Any]) -> float:
+    """The error of a model of ``MODELS`` in cross-validation: 1 - accuracy, of a regression 1 - R^2."""
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+
+    folds = (KFold if table.is_regression else StratifiedKFold)(num_folds, shuffle=True, random_state=seed)
+    estimator = MODELS[model].make(table.is_regression, seed, setting)
+    options: Any = {"error_score": "raise"}
+    return 1.0 - float(np.mean(cross_val_score(estimator, *table, cv=folds, **options)))
+
+
 @dataclass(frozen=True)
 class CrossValidation:
-    """The error of a model in cross-validation as a function of a seed, of folds and model, and a setting."""
+    """The error of a model in cross-validation as a function of a seed, of folds and model, and a setting.
+
+    Attributes:
+        data_sha256: of a CSV file, from :func:`file_digest`; it belongs to the identity of a run.
+    """
 
     model: str
     dataset: str
     target_column: str | None
     num_folds: int
+    data_sha256: str | None = None
 
     @property
     def data_source(self) -> str:
@@ -78,19 +108,14 @@ class CrossValidation:
         return f"{table}, {self.num_folds} folds"
 
     def __call__(self, seed: int, setting: Mapping[str, Any]) -> float:
-        from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
-
-        table = load_table(self.dataset, self.target_column)
-        folds = (KFold if table.is_regression else StratifiedKFold)(self.num_folds, shuffle=True, random_state=seed)
-        estimator = MODELS[self.model].make(table.is_regression, seed, setting)
-        options: Any = {"error_score": "raise"}
-        return 1.0 - float(np.mean(cross_val_score(estimator, *table, cv=folds, **options)))
+        table = load_table(self.dataset, self.target_column, self.data_sha256)
+        return error_of(self.model, table, self.num_folds, seed, setting)
 
 
 class _Model(NamedTuple):
     """The hyperparameters, and ``make(is_regression, seed, setting)`` of an estimator."""
 
-    space: dict[str, Dimension]
+    space: dict[str, Dimension | Conditional]
     make: Callable[[bool, int, Mapping[str, Any]], Any]
 
 
@@ -134,9 +159,10 @@ def _random_forest(is_regression: bool, seed: int, setting: Mapping[str, Any]) -
 MODELS = {
     "svm": _Model(
         {
+            "kernel": Categorical(["linear", "rbf", "poly"]),
             "C": LogUniform(1e-3, 1e3),
-            "gamma": LogUniform(1e-5, 10.0),
-            "kernel": Categorical(["rbf", "poly", "sigmoid"]),
+            "gamma": LogUniform(1e-5, 10.0).when(kernel=["rbf", "poly"]),
+            "degree": Integer(2, 5).when(kernel="poly"),
         },
         _svm,
     ),
@@ -193,7 +219,8 @@ def cross_validated(
     except ImportError:
         raise ValueError(f"{model} needs scikit-learn: {install_hint('mnist')}") from None
     check_count("num_folds", num_folds, 2)
-    table = load_table(dataset, target_column)
+    digest = file_digest(dataset)
+    table = load_table(dataset, target_column, digest)
     most = len(table.targets)
     if not table.is_regression:
         most = int(np.unique(table.targets, return_counts=True)[1].min())  # every fold has every class
@@ -201,7 +228,7 @@ def cross_validated(
         raise ValueError(f"num_folds must be at most {most} for {dataset}, got {num_folds}")
     objective = Objective("1 - R^2" if table.is_regression else "error", "min")
     decorate = as_host_task(MODELS[model].space, objective=objective, num_workers=num_workers, timeout=timeout)
-    return decorate(CrossValidation(model, dataset, target_column, num_folds))
+    return decorate(CrossValidation(model, dataset, target_column, num_folds, digest))
 
 
 _with_defaults = run_defaults(population_size=16, num_generations=10, num_fresh=4, is_heavy=False)

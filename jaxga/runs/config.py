@@ -71,9 +71,13 @@ def identity(options: Mapping[str, Any], task: Task, warm_start: WarmStart | Non
 
 
 def describe_data(task: Task) -> dict[str, Any]:
-    """Where a task's data come from, in its own words, and the SHA-256 of its arrays (None where it has none)."""
-    has_data = bool(jax.tree.leaves(task))
-    return {"source": getattr(task, "data_source", ""), "sha256": digest(task) if has_data else None}
+    """Where a task's data come from, in its own words, and the SHA-256 of its arrays.
+
+    A task without arrays may give the digest of its data itself, as ``data_sha256``; else it is None.
+    """
+    has_arrays = bool(jax.tree.leaves(task))
+    sha256 = digest(task) if has_arrays else getattr(task, "data_sha256", None)
+    return {"source": getattr(task, "data_source", ""), "sha256": sha256}
 
 
 def check_length(path: Path, num_generations: int | None) -> None:

@@ -14,10 +14,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 import jaxga
 from jaxga.cli.run import main
-from jaxga.tasks.classical import MODELS, CrossValidation, cross_validated, load_table
+from jaxga.tasks.classical import MODELS, CrossValidation, cross_validated, file_digest, load_table
 
 SETTINGS = {
-    "svm": {"C": 2.0, "gamma": 0.05, "kernel": "rbf"},
+    "svm": {"kernel": "poly", "C": 2.0, "gamma": 0.05, "degree": 4},
     "knn": {"n_neighbors": 3, "weights": "distance", "p": 1.5},
     "adaboost": {"n_estimators": 10, "learning_rate": 0.5, "max_depth": 2},
     "random_forest": {"n_estimators": 10, "max_depth": 4, "max_features": 0.5, "min_samples_leaf": 2},
@@ -26,7 +26,7 @@ SETTINGS = {
 
 def reference(model):
     if model == "svm":
-        return make_pipeline(StandardScaler(), SVC(C=2.0, gamma=0.05))
+        return make_pipeline(StandardScaler(), SVC(C=2.0, gamma=0.05, kernel="poly", degree=4))
     if model == "knn":
         return make_pipeline(StandardScaler(), KNeighborsClassifier(3, weights="distance", p=1.5))
     return AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=10, learning_rate=0.5, random_state=7)
@@ -53,19 +53,47 @@ def test_every_space_has_the_names_that_its_model_takes(model):
     assert set(MODELS[model].space) == set(SETTINGS[model])
 
 
+def test_each_kernel_has_its_own_hyperparameters():
+    space = cross_validated("svm", "wine").space
+    found = {setting["kernel"]: set(setting) for setting in space.settings([[x, 0.5, 0.5, 0.5] for x in (0, 0.5, 1)])}
+    own = {"linear": {"C"}, "rbf": {"C", "gamma"}, "poly": {"C", "gamma", "degree"}}
+    assert found == {kernel: {"kernel", *names} for kernel, names in own.items()}
+
+
 def test_a_csv_file_is_a_table(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("a,kind,b\n1,x,0.5\n2,y,1.5\n3,x,0.25\n4,y,2\n")
-    table = load_table(str(path), "kind")
+    table = load_table(str(path), "kind", file_digest(str(path)))
     assert table.inputs.tolist() == [[1.0, 0.5], [2.0, 1.5], [3.0, 0.25], [4.0, 2.0]]
     assert table.targets.tolist() == ["x", "y", "x", "y"]
     assert not table.is_regression
     task = cross_validated("knn", str(path), target_column="kind", num_folds=2, num_workers=1)
     setting = {"n_neighbors": 1, "weights": 0, "p": 2.0}
     assert 0.0 <= float(task.evaluate(jax.random.key(0), setting).value) <= 1.0
+    before = file_digest(str(path))
     path.write_text("a,b\n1,0.5\n2,1.5\n")
-    load_table.cache_clear()
-    assert load_table(str(path), "b").is_regression
+    assert load_table(str(path), "b", file_digest(str(path))).is_regression
+    with pytest.raises(ValueError, match=r"table\.csv was changed during the search"):
+        load_table(str(path), "b", before)
+
+
+def test_a_run_is_not_resumed_with_another_file(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(8)))
+    run = ["--out", str(tmp_path / "run")]
+    options = "--task svm --target-column b --set num_folds=2 --pop 2 --generations 1 --fresh 1 --processes 1"
+    assert main([*options.split(), "--dataset", str(path), "--no-report", *run]) == 0
+    goes_on = ["--resume", str(tmp_path / "run"), "--generations", "2", "--processes", "1"]
+    assert main([*goes_on, "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert "goes on" in plan
+    assert "held fixed" not in plan  # the number of workers is no hyperparameter
+    path.write_text(path.read_text() + "9,1\n")
+    assert main(goes_on) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "cannot resume" in error
+    assert "data" in error
 
 
 @pytest.mark.parametrize(
@@ -85,7 +113,6 @@ def test_a_bad_table_is_one_line(tmp_path, text, options, message):
     path = tmp_path / "bad.csv"
     if text is not None:
         path.write_text(text)
-    load_table.cache_clear()
     with pytest.raises(ValueError, match=message) as raised:
         cross_validated("svm", str(path), **options)
     assert "\n" not in str(raised.value)

@@ -1,0 +1,1 @@
+"""Searches beside grids of scikit-learn's models."""
