@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
@@ -18,6 +17,7 @@ from jaxga import (
     LogUniform,
     Objective,
     SearchSpace,
+    Trainable,
     Uniform,
     in_batches,
     run_defaults,
@@ -29,8 +29,8 @@ from jaxga.tasks.products import PRECISIONS, Precision, dense_product
 from jaxga.text import check_choice
 
 NUM_CLASSES = 10
-# The most points of a curve, and the most validation images that a point is computed from.
-NUM_CURVE_POINTS = 10
+# The most parts of a training, and the validation images that a part's accuracy is computed from.
+MAX_PARTS = 10
 NUM_CURVE_IMAGES = 256
 # Images that are scored side by side: their hidden units fit the cache of a CPU core.
 SCORE_BATCH_SIZE = 500
@@ -62,13 +62,22 @@ class Network(nn.Module):
         return nn.Dense(NUM_CLASSES, name="output", dot_general=product)(hidden)
 
 
+class Training(NamedTuple):
+    """The parameters, the optimiser's state, and two curves f32[num_parts] that are 0 in the parts to come."""
+
+    params: Any
+    state: Any
+    training_loss: Array
+    validation_accuracy: Array
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train_split", "validation_split", "test_split"],
     meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size", "precision", "data_source"],
 )
 @dataclass(frozen=True)
-class Mnist:
+class Mnist(Trainable):
     """Trains one network for ``num_steps`` minibatches; the value is its validation loss. Built by :func:`mnist`.
 
     Attributes:
@@ -92,61 +101,79 @@ class Mnist:
     precision: Precision
     data_source: str
 
+    @property
+    def num_parts(self) -> int:
+        """Parts of ``part_size`` minibatches each; the last one may have fewer."""
+        return -(-self.num_steps // self.part_size)
+
+    @property
+    def part_size(self) -> int:
+        return -(-self.num_steps // MAX_PARTS)
+
     @single_precision
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        """Train from scratch, then validate.
-
-        Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
-        in each of T equal parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
-        on the first few hundred validation images. A training that diverged has a value that is not finite.
-        The model is the parameters of a :class:`Network`: ``Network(hidden_size).apply(model, images)`` gives logits.
-        """
-        return self._train_and_validate(key, setting)
+        """Train from scratch, then validate; see :meth:`score`."""
+        return super().evaluate(key, setting)
 
     @single_precision
     def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
-        value, metrics, params = self._train_and_validate(key, setting)
+        value, metrics, params = self.evaluate(key, setting)
         loss, accuracy = self._score(params, self.test_split)
         return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
 
-    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        params, curves = self._train(key, {**FIXED, **setting})
-        loss, accuracy = self._score(params, self.validation_split)
-        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, params)
+    def init(self, key: Array, setting: dict[str, Array]) -> Training:
+        """New weights."""
+        params, nothing = self._initial_params(key, setting), jnp.zeros(self.num_parts)
+        return Training(params, sgd({**FIXED, **setting}, self.num_steps).init(params), nothing, nothing)
 
-    def _train(self, key: Array, setting: dict[str, Any]) -> tuple[Any, dict[str, Array]]:
-        key_init, key_batch, key_dropout = jax.random.split(key, 3)
-        optimizer = sgd(setting, self.num_steps)
-        num_points = min(NUM_CURVE_POINTS, self.num_steps)
-        part = np.arange(self.num_steps) * num_points // self.num_steps
-        ends = np.flatnonzero(np.append(np.diff(part), 1))
+    def advance(self, key: Array, carry: Training, setting: dict[str, Array], part: Array) -> Training:
+        """One part of the training."""
+        full: dict[str, Any] = {**FIXED, **setting}
+        optimizer = sgd(full, self.num_steps)
+        key_batch, key_dropout = jax.random.split(key)
+        rows = jax.random.randint(key_batch, (self.part_size, self.batch_size), 0, len(self.train_split.labels))
         curve_split = jax.tree.map(lambda leaf: leaf[:NUM_CURVE_IMAGES], self.validation_split)
 
-        def step(carry: Any, xs: Any) -> tuple[Any, Any]:
-            params, state = carry
-            i, is_end, rows = xs
+        def step(weights: Any, xs: Any) -> tuple[Any, Array]:
+            i, rows = xs
             batch = Images(self.train_split.images[rows], self.train_split.labels[rows])
-            key_step = jax.random.fold_in(key_dropout, i)
-            loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, setting, key_step)
-            updates, state = optimizer.update(gradient, state, params)
-            params = optax.apply_updates(params, updates)
-            # The condition is not batched, so that under vmap the accuracy is still computed only where it is true.
-            accuracy = jax.lax.cond(is_end, lambda: self._score(params, curve_split)[1], lambda: jnp.zeros(()))
-            return (params, state), (loss, accuracy)
 
-        params = self._initial_params(key_init, setting)
-        shape = self.num_steps, self.batch_size
-        rows = jax.random.randint(key_batch, shape, 0, len(self.train_split.labels))
-        steps = np.arange(self.num_steps)
-        (params, _), (losses, accuracies) = jax.lax.scan(
-            step, (params, optimizer.init(params)), (steps, np.isin(steps, ends), rows)
+            def descend(params: Any, state: Any) -> tuple[Any, Array]:
+                key_step = jax.random.fold_in(key_dropout, i)
+                loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, full, key_step)
+                updates, state = optimizer.update(gradient, state, params)
+                return (optax.apply_updates(params, updates), state), loss
+
+            if self.num_steps % self.part_size == 0:
+                return descend(*weights)
+            is_over = part * self.part_size + i >= self.num_steps
+            return jax.lax.cond(is_over, lambda *weights: (weights, jnp.zeros(())), descend, *weights)
+
+        (params, state), losses = jax.lax.scan(step, (carry.params, carry.state), (jnp.arange(self.part_size), rows))
+        num_taken = jnp.minimum(self.part_size, self.num_steps - part * self.part_size)
+        return Training(
+            params,
+            state,
+            carry.training_loss.at[part].set(losses.sum() / num_taken),
+            carry.validation_accuracy.at[part].set(self._score(params, curve_split)[1]),
         )
-        sums = jax.ops.segment_sum(losses, part, num_points)
-        return params, {
-            "training_loss_curve": sums / np.bincount(part),
-            "validation_accuracy_curve": accuracies[ends],
+
+    def score(self, key: Array, carry: Training, setting: dict[str, Array]) -> Evaluation:
+        """Validate.
+
+        Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
+        in each of the T parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
+        on the first few hundred validation images. A training that diverged has a value that is not finite.
+        The model is the parameters of a :class:`Network`: ``Network(hidden_size).apply(model, images)`` gives logits.
+        """
+        del key, setting
+        loss, accuracy = self._score(carry.params, self.validation_split)
+        curves = {
+            "training_loss_curve": carry.training_loss,
+            "validation_accuracy_curve": carry.validation_accuracy,
         }
+        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, carry.params)
 
     def _initial_params(self, key: Array, setting: dict[str, Any]) -> Any:
         params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
