@@ -17,7 +17,8 @@ from experiments.speed.options import BenchmarkOptions
 from experiments.speed.work import Work, count
 from jaxga import Algorithm, Task, invasive_ga, run, runtime
 from jaxga.cli.start import join
-from jaxga.tasks.mnist import NUM_CURVE_POINTS, Mnist
+from jaxga.tasks.classifier import NUM_CURVE_POINTS
+from jaxga.tasks.mnist import Mnist
 
 
 def make_task(options: BenchmarkOptions, name: str, steps: int | None = None) -> Any:

@@ -17,8 +17,9 @@ from experiments.speed.options import BenchmarkOptions
 from experiments.speed.rows import Job, jobs, sections
 from experiments.speed.tables import complete, knee, markdown
 from experiments.speed.work import count
+from jaxga.tasks.classifier import NUM_CURVE_IMAGES, NUM_CURVE_POINTS
 from jaxga.tasks.data import ImageData
-from jaxga.tasks.mnist import NUM_CURVE_IMAGES, NUM_CURVE_POINTS, mnist
+from jaxga.tasks.mnist import mnist
 
 LIMITS = {"float32_flops": 1e11, "numpy_flops": 1e11, "bfloat16_flops": 2e11, "bandwidth": 1e10}
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jaxga.loop import evaluate_fresh
+from jaxga.tasks.classifier import dropout_mask
 from jaxga.tasks.data import ImageData, load_images
-from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
+from jaxga.tasks.mnist import Network, mnist, sgd
 from jaxga.tasks.products import dense_product
 
 PIXELS = 16
