@@ -59,7 +59,7 @@ class Trainable(ABC):
         def advance(carry: PyTree, part: Array) -> tuple[PyTree, None]:
             return self.advance(jax.random.fold_in(key, part + 1), carry, setting, part), None
 
-        return jax.lax.scan(advance, carry, jnp.arange(self.num_parts))[0]
+        return jax.lax.scan(advance, carry, jnp.arange(self.num_parts, dtype=jnp.int32))[0]
 
     def scored(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
         """The score of a training under the key that it was begun with."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,19 +19,27 @@ from jaxga import (
     SearchSpace,
     Trainable,
     Uniform,
-    in_batches,
     run_defaults,
     single_precision,
 )
 from jaxga.checks import check_count
+from jaxga.tasks.classifier import (
+    NUM_CLASSES,
+    NUM_CURVE_IMAGES,
+    Images,
+    Training,
+    as_float,
+    dropout_mask,
+    fit_part,
+    part_size,
+    score,
+    splits_of,
+    start,
+)
 from jaxga.tasks.data import Dataset, ImageData, load_images
 from jaxga.tasks.products import PRECISIONS, Precision, dense_product
 from jaxga.text import check_choice
 
-NUM_CLASSES = 10
-# The most parts of a training, and the validation images that a part's accuracy is computed from.
-MAX_PARTS = 10
-NUM_CURVE_IMAGES = 256
 # Images that are scored side by side: their hidden units fit the cache of a CPU core.
 SCORE_BATCH_SIZE = 500
 # The narrowest network that the "full" search tries.
@@ -39,13 +47,6 @@ MIN_HIDDEN_SIZE = 8
 
 # The values of the hyperparameters that are not searched.
 FIXED = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
-
-
-class Images(NamedTuple):
-    """One split: ``images`` u8[N, pixels], ``labels`` i32[N]."""
-
-    images: Array
-    labels: Array
 
 
 class Network(nn.Module):
@@ -56,19 +57,9 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, mask: Array | float = 1.0) -> Array:
-        pixels = images.astype(jnp.float32) / 255.0
         product = dense_product(self.precision)
-        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden", dot_general=product)(pixels)) * mask
+        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden", dot_general=product)(as_float(images))) * mask
         return nn.Dense(NUM_CLASSES, name="output", dot_general=product)(hidden)
-
-
-class Training(NamedTuple):
-    """The parameters, the optimiser's state, and two curves f32[num_parts] that are 0 in the parts to come."""
-
-    params: Any
-    state: Any
-    training_loss: Array
-    validation_accuracy: Array
 
 
 @partial(
@@ -102,63 +93,34 @@ class Mnist(Trainable):
     data_source: str
 
     @property
-    def num_parts(self) -> int:
-        """Parts of ``part_size`` minibatches each; the last one may have fewer."""
-        return -(-self.num_steps // self.part_size)
-
-    @property
-    def part_size(self) -> int:
-        return -(-self.num_steps // MAX_PARTS)
+    def num_parts(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Equal parts of the training; the last one may have fewer minibatches."""
+        return -(-self.num_steps // part_size(self.num_steps))
 
     @single_precision
-    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        """Train from scratch, then validate; see :meth:`score`."""
-        return super().evaluate(key, setting)
-
-    @single_precision
-    def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
-        value, metrics, params = self.evaluate(key, setting)
-        loss, accuracy = self._score(params, self.test_split)
-        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
-
     def init(self, key: Array, setting: dict[str, Array]) -> Training:
         """New weights."""
-        params, nothing = self._initial_params(key, setting), jnp.zeros(self.num_parts)
-        return Training(params, sgd({**FIXED, **setting}, self.num_steps).init(params), nothing, nothing)
+        full = {**FIXED, **setting}
+        return start(self._initial_params(key, full), sgd(full, self.num_steps), self.num_parts)
 
+    @single_precision
     def advance(self, key: Array, carry: Training, setting: dict[str, Array], part: Array) -> Training:
-        """One part of the training."""
-        full: dict[str, Any] = {**FIXED, **setting}
-        optimizer = sgd(full, self.num_steps)
-        key_batch, key_dropout = jax.random.split(key)
-        rows = jax.random.randint(key_batch, (self.part_size, self.batch_size), 0, len(self.train_split.labels))
+        """One part of the minibatches."""
+        full = {**FIXED, **setting}
         curve_split = jax.tree.map(lambda leaf: leaf[:NUM_CURVE_IMAGES], self.validation_split)
-
-        def step(weights: Any, xs: Any) -> tuple[Any, Array]:
-            i, rows = xs
-            batch = Images(self.train_split.images[rows], self.train_split.labels[rows])
-
-            def descend(params: Any, state: Any) -> tuple[Any, Array]:
-                key_step = jax.random.fold_in(key_dropout, i)
-                loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, full, key_step)
-                updates, state = optimizer.update(gradient, state, params)
-                return (optax.apply_updates(params, updates), state), loss
-
-            if self.num_steps % self.part_size == 0:
-                return descend(*weights)
-            is_over = part * self.part_size + i >= self.num_steps
-            return jax.lax.cond(is_over, lambda *weights: (weights, jnp.zeros(())), descend, *weights)
-
-        (params, state), losses = jax.lax.scan(step, (carry.params, carry.state), (jnp.arange(self.part_size), rows))
-        num_taken = jnp.minimum(self.part_size, self.num_steps - part * self.part_size)
-        return Training(
-            params,
-            state,
-            carry.training_loss.at[part].set(losses.sum() / num_taken),
-            carry.validation_accuracy.at[part].set(self._score(params, curve_split)[1]),
+        return fit_part(
+            key,
+            carry,
+            part,
+            sgd(full, self.num_steps),
+            lambda params, batch, key: self._training_loss(params, batch, full, key),
+            lambda params: self._score(params, curve_split)[1],
+            self.train_split,
+            num_steps=self.num_steps,
+            batch_size=self.batch_size,
         )
 
+    @single_precision
     def score(self, key: Array, carry: Training, setting: dict[str, Array]) -> Evaluation:
         """Validate.
 
@@ -169,11 +131,14 @@ class Mnist(Trainable):
         """
         del key, setting
         loss, accuracy = self._score(carry.params, self.validation_split)
-        curves = {
-            "training_loss_curve": carry.training_loss,
-            "validation_accuracy_curve": carry.validation_accuracy,
-        }
-        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, carry.params)
+        return Evaluation(loss, {"validation_accuracy": accuracy, **carry.curves}, carry.params)
+
+    @single_precision
+    def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
+        value, metrics, params = self.evaluate(key, setting)
+        loss, accuracy = self._score(params, self.test_split)
+        return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
 
     def _initial_params(self, key: Array, setting: dict[str, Any]) -> Any:
         params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
@@ -200,15 +165,7 @@ class Mnist(Trainable):
         return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
     def _score(self, params: Any, split: Images) -> tuple[Array, Array]:
-        """Mean cross-entropy f32[] and accuracy f32[] on a whole split."""
-
-        def score(batch: Images) -> tuple[Array, Array]:
-            logits = self._logits(params, batch.images)
-            loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-            return loss, jnp.argmax(logits, axis=-1) == batch.labels
-
-        loss, is_right = in_batches(score, split, SCORE_BATCH_SIZE)
-        return jnp.mean(loss), jnp.mean(is_right)
+        return score(lambda images: self._logits(params, images), split, SCORE_BATCH_SIZE)
 
 
 def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation:
@@ -223,14 +180,6 @@ def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation
     return optax.chain(
         optax.add_decayed_weights(setting["weight_decay"]), optax.sgd(rate, momentum=setting["momentum"])
     )
-
-
-def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Array:
-    """f32 of the given shape: 0 with probability ``dropout_rate`` in ``[0, 1)``, else ``1 / (1 - dropout_rate)``.
-
-    Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
-    """
-    return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
 @run_defaults(population_size=10, num_generations=10)
@@ -289,9 +238,7 @@ def mnist(
             "hidden_size": LogInteger(MIN_HIDDEN_SIZE, hidden_size),
         }
     return Mnist(
-        Images(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)),
-        Images(jnp.asarray(dataset.validation_images), jnp.asarray(dataset.validation_labels)),
-        Images(jnp.asarray(dataset.test_images), jnp.asarray(dataset.test_labels)),
+        *splits_of(dataset),
         SearchSpace(dimensions),
         Objective("validation loss", "min"),
         num_steps,

@@ -17,8 +17,9 @@ from experiments.speed.options import BenchmarkOptions
 from experiments.speed.rows import Job, jobs, sections
 from experiments.speed.tables import complete, knee, markdown
 from experiments.speed.work import count
+from jaxga.tasks.classifier import MAX_PARTS, NUM_CURVE_IMAGES
 from jaxga.tasks.data import ImageData
-from jaxga.tasks.mnist import MAX_PARTS, NUM_CURVE_IMAGES, mnist
+from jaxga.tasks.mnist import mnist
 
 LIMITS = {"float32_flops": 1e11, "numpy_flops": 1e11, "bfloat16_flops": 2e11, "bandwidth": 1e10}
 
@@ -37,6 +38,7 @@ def test_counts_products_in_loops_branches_and_calls():
         chosen = lax.cond(x[0, 0] > 0, lambda: _product(x, y), lambda: jnp.zeros((2, 4)))
         return looped, batched, chosen
 
+    assert count(jax.make_jaxpr(program)(x, y)).flops == once * (5 + 3 + 1)
     assert count(jax.make_jaxpr(program)(x, y)).flops == once * (5 + 3 + 1)
     assert count(jax.make_jaxpr(_product)(x, y)).num_bytes == 4 * (6 + 12 + 8)
 

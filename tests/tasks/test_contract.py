@@ -11,6 +11,7 @@ import pytest
 
 import jaxga
 from jaxga.tasks.classical import adaboost, knn, random_forest, svm
+from jaxga.tasks.cnn import cnn
 from jaxga.tasks.data import ImageData
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
@@ -25,9 +26,10 @@ class Row(NamedTuple):
     is_noisy: bool
 
 
-def _tiny_images() -> ImageData:
+def _tiny_images(dtype=np.uint8) -> ImageData:
     rng = np.random.default_rng(0)
     splits = [array for n in (40, 20, 20) for array in (rng.integers(0, 256, (n, 9), np.uint8), rng.integers(0, 10, n))]
+    splits[::2] = [(images / 255).astype(dtype) if dtype == np.float32 else images for images in splits[::2]]
     return ImageData("noise", "made up", *splits)
 
 
@@ -39,6 +41,19 @@ ROWS = {
     "guess": Row(guess, is_noisy=False),
     "mnist": Row(lambda: _tiny_mnist("default"), is_noisy=True),
     "mnist full": Row(lambda: _tiny_mnist("full"), is_noisy=True),
+    "cnn": Row(
+        lambda: cnn(
+            _tiny_images(np.float32),  # as signals: a convolution of one axis compiles faster
+            num_steps=4,
+            batch_size=5,
+            max_conv_layers=2,
+            max_filters=5,
+            max_kernel_size=3,
+            max_dense_layers=1,
+            max_units=5,
+        ),
+        is_noisy=True,
+    ),
     # One episode each and one update: rounding grows with every further update.
     "ppo": Row(
         lambda: ppo(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jaxga.loop import evaluate_fresh
+from jaxga.tasks.classifier import dropout_mask, part_size
 from jaxga.tasks.data import ImageData, load_images
-from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
+from jaxga.tasks.mnist import Network, mnist, sgd
 from jaxga.tasks.products import dense_product
 
 PIXELS = 16
@@ -70,7 +71,7 @@ def numpy_training(task, key, values, width):
     rows = []
     for part in range(task.num_parts):
         key_batch, _ = jax.random.split(jax.random.fold_in(key, part + 1))
-        rows.append(jax.random.randint(key_batch, (task.part_size, task.batch_size), 0, len(train[0])))
+        rows.append(jax.random.randint(key_batch, (part_size(task.num_steps), task.batch_size), 0, len(train[0])))
     losses, scores = [], []
     for i, batch in enumerate(np.concatenate(rows)[: task.num_steps]):
         x, y = train[0][batch], train[1][batch]
