@@ -156,6 +156,23 @@ def test_chunks_equal_one_batch(row):
     assert_close(in_chunks(task, members), _many("evaluate", task, *members))
 
 
+TRAINABLES = [name for name, row in ROWS.items() if isinstance(row.build(), jaxga.Trainable)]
+
+
+@pytest.mark.parametrize("name", TRAINABLES)
+def test_a_training_in_parts_is_one_in_one_go(name):
+    task, key = ROWS[name].build(), jax.random.key(5)
+    setting = member(settings(task), 0)
+    advance = jax.jit(lambda task, *arguments: task.advance(*arguments))
+    carry = jax.jit(lambda task, *arguments: task.init(*arguments))(task, jax.random.fold_in(key, 0), setting)
+    for part in range(task.num_parts):
+        earlier, carry = carry, advance(task, jax.random.fold_in(key, part + 1), carry, setting, jnp.int32(part))
+    score = jax.jit(lambda task, *arguments: task.scored(*arguments))
+    whole, cut = _one("evaluate", task, key, setting), score(task, key, carry, setting)
+    assert_close(whole, cut)
+    assert float(score(task, key, earlier, setting).value) != float(whole.value)
+
+
 def test_is_deterministic_in_its_key(row):
     task = row.build()
     one = member(settings(task), 0)

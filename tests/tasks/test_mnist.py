@@ -181,22 +181,6 @@ def test_fewer_steps_than_points():
     assert np.isfinite(metrics["training_loss_curve"]).all()
 
 
-def test_a_training_in_parts_is_one_in_one_go():
-    task, key = small(search="full"), jax.random.key(5)
-    s = setting(**NEUTRAL | {"dropout_rate": 0.3}, learning_rate=0.3, momentum=0.8, hidden_size=20)
-    advance = jax.jit(task.advance)
-    carry = jax.jit(task.init)(jax.random.fold_in(key, 0), s)
-    halfway = None
-    for part in range(task.num_parts):
-        carry = advance(jax.random.fold_in(key, part + 1), carry, s, jnp.int32(part))
-        halfway = task.scored(key, carry, s) if part == 3 else halfway
-    whole, cut = evaluate(task, key, s), jax.jit(task.scored)(key, carry, s)
-    jax.tree.map(np.testing.assert_array_equal, whole, cut)
-    assert halfway is not None
-    assert float(halfway.value) > float(whole.value)
-    np.testing.assert_array_equal(np.asarray(halfway.metrics["training_loss_curve"]) > 0, [True] * 4 + [False] * 4)
-
-
 def test_test_split_is_for_test_alone():
     data, key = prototypes(), jax.random.key(2)
     good = setting(learning_rate=0.3, momentum=0.5)
