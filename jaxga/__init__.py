@@ -22,6 +22,7 @@ from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.runs.stopping import Stop  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 from jaxga.task import as_task, run_defaults  # noqa: E402
+from jaxga.trainable import Trainable  # noqa: E402
 
 __all__ = [
     "ALGORITHMS",
@@ -44,6 +45,7 @@ __all__ = [
     "Stop",
     "Surrogate",
     "Task",
+    "Trainable",
     "Uniform",
     "as_host_task",
     "as_task",

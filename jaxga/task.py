@@ -2,7 +2,8 @@
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxga.base import Evaluation, Objective, Task
+from jaxga.base import Evaluation, Objective, PyTree, Task
 from jaxga.checks import check_count
 from jaxga.evaluate import named_metrics
 from jaxga.runs.history import metric_columns
 from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.text import shorten
+from jaxga.trainable import Trainable
 
 # What JAX raises where Python needs the value of a traced number: if, float(), range() and indices, numpy.
 _NEEDS_VALUE = (
@@ -129,9 +131,12 @@ def check_task(task: Task) -> None:
     - the task has a space, an objective and ``evaluate``, and is a pytree of arrays;
     - its value is one real number, its metrics are real numbers or curves, its model is a pytree of arrays;
     - no two columns of the history have the same name;
+    - a :class:`jaxga.Trainable` has a number of parts, and each part keeps the carry's shapes and types;
     - it can be traced, without knowing the value of any hyperparameter.
     """
     check_attributes(task)
+    if isinstance(task, Trainable):
+        _check_parts(task)
     for method in ("evaluate", "test"):
         if hasattr(task, method):
             evaluation = _traced(task, method)
@@ -139,6 +144,28 @@ def check_task(task: Task) -> None:
             for name, metric in evaluation.metrics.items():
                 _check_real(f"metric {name!r} of {method}", metric, max_axes=1)
             metric_columns(task.space, evaluation.metrics)
+
+
+def _check_parts(task: Trainable) -> None:
+    check_count("task: num_parts", task.num_parts, 1)
+
+    def one(task: Any) -> tuple[PyTree, PyTree]:
+        key, setting = jax.random.key(0, impl="threefry2x32"), task.space.decode(jnp.full(task.space.size, 0.5))
+        carry = task.init(key, setting)
+        return carry, task.advance(key, carry, setting, jnp.int32(0))
+
+    with _explained("init or advance", task):
+        before, after = jax.eval_shape(one, task)
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        given = f"{jax.tree.structure(after)}, not {jax.tree.structure(before)}"
+        raise ValueError(f"task: advance must return a carry as init does, got {shorten(given, 200)}")
+    for (path, old), new in zip(jax.tree_util.tree_flatten_with_path(before)[0], jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            name = jax.tree_util.keystr(path)
+            raise ValueError(
+                f"task: advance must keep the carry's shapes and types: carry{name} is {old.dtype}{list(old.shape)} "
+                f"after init and {new.dtype}{list(new.shape)} after a part"
+            )
 
 
 def _traced(task: Task, method: str) -> Evaluation:
@@ -164,8 +191,15 @@ def _traced(task: Task, method: str) -> Evaluation:
                 raise ValueError(f"task: {name} must be a number or an array of numbers, got {figure!r}")
         return Evaluation(value, metrics, model)
 
-    try:
+    with _explained(method, task):
         return Evaluation(*jax.eval_shape(one, task))
+
+
+@contextmanager
+def _explained(method: str, task: Any) -> Iterator[None]:
+    """The errors of tracing a task's ``method``, in words."""
+    try:
+        yield
     except TypeError as error:
         # A traced number as a shape raises a plain TypeError. Any other TypeError is the user's own.
         if not isinstance(error, _NEEDS_VALUE) and "Tracer" not in str(error):

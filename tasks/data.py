@@ -1,10 +1,11 @@
-"""Image classification data as plain arrays: IDX files, TFDS's downloads, or the embedded 8x8 digits."""
+"""Classification data as plain arrays: IDX files, TFDS's downloads, the embedded 8x8 digits, or MNIST-1D's signals."""
 
 import gzip
 import hashlib
 import importlib.util
 import math
 import os
+import random
 import threading
 import time
 import urllib.request
@@ -21,8 +22,10 @@ from jaxga.text import check_choice
 
 DATA_DIR_VARIABLE = "JAXGA_DATA_DIR"
 OFFLINE_VARIABLE = "JAXGA_OFFLINE"
-Dataset = Literal["mnist", "fashion_mnist"]
+Dataset = Literal["mnist", "fashion_mnist", "digits", "mnist1d"]
 DATASETS: tuple[str, ...] = get_args(Dataset)
+# Those that a folder of IDX files can hold.
+_IDX_DATASETS = ("mnist", "fashion_mnist")
 
 # ImageData.sha256 of the standard MNIST: 70,000 images, split as below.
 MNIST_SHA256 = "c97a2c607853b499a01d274c02fa5de533f80f6f09404e77aa0e02ec99b4c1f5"
@@ -39,12 +42,13 @@ _DOWNLOAD_TIMEOUT = 120.0
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images and labels in three splits; pixels are uint8, where 255 is 1.0.
+    """Square images, or signals, and their labels in three splits.
 
     Attributes:
         name: what the images are, e.g. ``"mnist"``.
         source: where they came from, a sentence for a person.
-        train_images, validation_images, test_images: u8[N, pixels], one row an image.
+        train_images, validation_images, test_images: one row an image, u8[N, pixels], where 255 is 1.0; or one row a
+            signal, f32[N, length].
         train_labels, validation_labels, test_labels: i32[N], 0 to 9.
         files: SHA-256 of each file read, by name; empty for the embedded digits.
     """
@@ -58,6 +62,12 @@ class ImageData:
     test_images: np.ndarray
     test_labels: np.ndarray
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image, ``(side, side)``, or of one signal, ``(length,)``."""
+        size = self.train_images.shape[1]
+        return (size,) if self.train_images.dtype == np.float32 else (math.isqrt(size),) * 2
 
     @property
     def sha256(self) -> str:
@@ -78,17 +88,22 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
     3. For ``mnist`` alone: scikit-learn's 1,797 handwritten digits of 8x8 pixels.
 
     Args:
-        name: ``"mnist"`` or ``"fashion_mnist"``.
+        name: ``"mnist"`` or ``"fashion_mnist"``; ``"digits"``, the third place alone; or ``"mnist1d"``, 5,000 signals
+            of 40 samples that the package ``mnist1d`` generates.
         data_dir: folder of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two ``t10k-`` files.
 
     Returns:
         The images with a ``source`` that says which of the three was used, and why not an earlier one.
 
     Raises:
-        ValueError: an unknown name, a missing folder, or a file that is missing, truncated, corrupt or
-            mislabelled (one line that names the file); no Fashion-MNIST at all.
+        ValueError: an unknown name, a missing folder or package, or a file that is missing, truncated, corrupt or
+            mislabelled (one line that names the file); no Fashion-MNIST at all; a folder for data without files.
     """
     check_choice("dataset", name, DATASETS)
+    if name not in _IDX_DATASETS:
+        if data_dir is not None:
+            raise ValueError(f"data_dir is for {' and '.join(_IDX_DATASETS)}, got {str(data_dir)!r} and {name}")
+        return generated_signals() if name == "mnist1d" else embedded_digits("scikit-learn's embedded 8x8 digits")
     folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if folder:
         path = _folder(folder)
@@ -101,7 +116,7 @@ def load_images(name: str = "mnist", data_dir: str | Path | None = None) -> Imag
     except _UnavailableError as error:
         if name != "mnist":
             raise ValueError(f"dataset {name}: {error}; name a folder with its four IDX files as data_dir") from None
-        return embedded_digits(str(error))
+        return embedded_digits(f"scikit-learn's embedded 8x8 digits, NOT the real MNIST: {error}")
 
 
 def read_idx(path: str | Path, num_axes: int) -> np.ndarray:
@@ -207,13 +222,13 @@ def _from_files(name: str, source: str, files: dict[str, Path]) -> ImageData:
     )
 
 
-def embedded_digits(reason: str) -> ImageData:
+def embedded_digits(source: str) -> ImageData:
     """E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI, 1998: scikit-learn's share of it."""
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise ValueError(
-            f"dataset mnist: {reason}, and scikit-learn, which carries small digits, is not installed; "
-            f"{install_hint('mnist')} or name a folder with the four IDX files as data_dir"
+            f"{source}: scikit-learn, which carries them, is not installed; "
+            f"{install_hint('mnist')} or name a folder with MNIST's four IDX files as data_dir"
         )
     path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
@@ -231,13 +246,43 @@ def embedded_digits(reason: str) -> ImageData:
     train, validation, test = slice(2 * held_out, None), slice(held_out), slice(held_out, 2 * held_out)
     return ImageData(
         "digits",
-        f"scikit-learn's embedded 8x8 digits, NOT the real MNIST: {reason}",
+        source,
         images[train],
         labels[train],
         images[validation],
         labels[validation],
         images[test],
         labels[test],
+    )
+
+
+def generated_signals() -> ImageData:
+    """S. Greydanus, D. Kobak, "Scaling down deep learning with MNIST-1D", 2024: its default data, seed 42.
+
+    Of the 4,000 signals to train on, the last sixth is for validation; the 1,000 others are the test split.
+    """
+    try:
+        from mnist1d.data import get_dataset_args, make_dataset
+    except ImportError as error:
+        raise ValueError(f"dataset mnist1d: {error}; {install_hint('mnist1d')}") from None
+    # The generator seeds the global random states, which are the caller's.
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        made = make_dataset(get_dataset_args())
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+    signals, labels = made["x"].astype(np.float32), made["y"].astype(np.int32)
+    num_train = len(labels) - len(labels) // _VALIDATION_SHARE
+    return ImageData(
+        "mnist1d",
+        "generated by the package mnist1d with its default arguments",
+        signals[:num_train],
+        labels[:num_train],
+        signals[num_train:],
+        labels[num_train:],
+        made["x_test"].astype(np.float32),
+        made["y_test"].astype(np.int32),
     )
 
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
@@ -18,20 +17,29 @@ from jaxga import (
     LogUniform,
     Objective,
     SearchSpace,
+    Trainable,
     Uniform,
-    in_batches,
     run_defaults,
     single_precision,
 )
 from jaxga.checks import check_count
+from jaxga.tasks.classifier import (
+    NUM_CLASSES,
+    NUM_CURVE_IMAGES,
+    Images,
+    Training,
+    as_float,
+    dropout_mask,
+    fit_part,
+    part_size,
+    score,
+    splits_of,
+    start,
+)
 from jaxga.tasks.data import Dataset, ImageData, load_images
 from jaxga.tasks.products import PRECISIONS, Precision, dense_product
 from jaxga.text import check_choice
 
-NUM_CLASSES = 10
-# The most points of a curve, and the most validation images that a point is computed from.
-NUM_CURVE_POINTS = 10
-NUM_CURVE_IMAGES = 256
 # Images that are scored side by side: their hidden units fit the cache of a CPU core.
 SCORE_BATCH_SIZE = 500
 # The narrowest network that the "full" search tries.
@@ -39,13 +47,6 @@ MIN_HIDDEN_SIZE = 8
 
 # The values of the hyperparameters that are not searched.
 FIXED = {"weight_decay": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "learning_rate_decay": 1.0}
-
-
-class Images(NamedTuple):
-    """One split: ``images`` u8[N, pixels], ``labels`` i32[N]."""
-
-    images: Array
-    labels: Array
 
 
 class Network(nn.Module):
@@ -56,9 +57,8 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, mask: Array | float = 1.0) -> Array:
-        pixels = images.astype(jnp.float32) / 255.0
         product = dense_product(self.precision)
-        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden", dot_general=product)(pixels)) * mask
+        hidden = nn.relu(nn.Dense(self.hidden_size, name="hidden", dot_general=product)(as_float(images))) * mask
         return nn.Dense(NUM_CLASSES, name="output", dot_general=product)(hidden)
 
 
@@ -68,7 +68,7 @@ class Network(nn.Module):
     meta_fields=["space", "objective", "num_steps", "batch_size", "hidden_size", "precision", "data_source"],
 )
 @dataclass(frozen=True)
-class Mnist:
+class Mnist(Trainable):
     """Trains one network for ``num_steps`` minibatches; the value is its validation loss. Built by :func:`mnist`.
 
     Attributes:
@@ -92,61 +92,53 @@ class Mnist:
     precision: Precision
     data_source: str
 
+    @property
+    def num_parts(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Equal parts of the training; the last one may have fewer minibatches."""
+        return -(-self.num_steps // part_size(self.num_steps))
+
     @single_precision
-    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        """Train from scratch, then validate.
+    def init(self, key: Array, setting: dict[str, Array]) -> Training:
+        """New weights."""
+        full = {**FIXED, **setting}
+        return start(self._initial_params(key, full), sgd(full, self.num_steps), self.num_parts)
+
+    @single_precision
+    def advance(self, key: Array, carry: Training, setting: dict[str, Array], part: Array) -> Training:
+        """One part of the minibatches."""
+        full = {**FIXED, **setting}
+        curve_split = jax.tree.map(lambda leaf: leaf[:NUM_CURVE_IMAGES], self.validation_split)
+        return fit_part(
+            key,
+            carry,
+            part,
+            sgd(full, self.num_steps),
+            lambda params, batch, key: self._training_loss(params, batch, full, key),
+            lambda params: self._score(params, curve_split)[1],
+            self.train_split,
+            num_steps=self.num_steps,
+            batch_size=self.batch_size,
+        )
+
+    @single_precision
+    def score(self, key: Array, carry: Training, setting: dict[str, Array]) -> Evaluation:
+        """Validate.
 
         Metrics: ``validation_accuracy`` f32[]; ``training_loss_curve`` f32[T], the mean loss of the minibatches
-        in each of T equal parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
+        in each of the T parts of the training; ``validation_accuracy_curve`` f32[T], at the end of each part,
         on the first few hundred validation images. A training that diverged has a value that is not finite.
         The model is the parameters of a :class:`Network`: ``Network(hidden_size).apply(model, images)`` gives logits.
         """
-        return self._train_and_validate(key, setting)
+        del key, setting
+        loss, accuracy = self._score(carry.params, self.validation_split)
+        return Evaluation(loss, {"validation_accuracy": accuracy, **carry.curves}, carry.params)
 
     @single_precision
     def test(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """As ``evaluate``, and ``test_loss`` and ``test_accuracy`` f32[] of the same network as further metrics."""
-        value, metrics, params = self._train_and_validate(key, setting)
+        value, metrics, params = self.evaluate(key, setting)
         loss, accuracy = self._score(params, self.test_split)
         return Evaluation(value, {**metrics, "test_loss": loss, "test_accuracy": accuracy}, params)
-
-    def _train_and_validate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
-        params, curves = self._train(key, {**FIXED, **setting})
-        loss, accuracy = self._score(params, self.validation_split)
-        return Evaluation(loss, {"validation_accuracy": accuracy, **curves}, params)
-
-    def _train(self, key: Array, setting: dict[str, Any]) -> tuple[Any, dict[str, Array]]:
-        key_init, key_batch, key_dropout = jax.random.split(key, 3)
-        optimizer = sgd(setting, self.num_steps)
-        num_points = min(NUM_CURVE_POINTS, self.num_steps)
-        part = np.arange(self.num_steps) * num_points // self.num_steps
-        ends = np.flatnonzero(np.append(np.diff(part), 1))
-        curve_split = jax.tree.map(lambda leaf: leaf[:NUM_CURVE_IMAGES], self.validation_split)
-
-        def step(carry: Any, xs: Any) -> tuple[Any, Any]:
-            params, state = carry
-            i, is_end, rows = xs
-            batch = Images(self.train_split.images[rows], self.train_split.labels[rows])
-            key_step = jax.random.fold_in(key_dropout, i)
-            loss, gradient = jax.value_and_grad(self._training_loss)(params, batch, setting, key_step)
-            updates, state = optimizer.update(gradient, state, params)
-            params = optax.apply_updates(params, updates)
-            # The condition is not batched, so that under vmap the accuracy is still computed only where it is true.
-            accuracy = jax.lax.cond(is_end, lambda: self._score(params, curve_split)[1], lambda: jnp.zeros(()))
-            return (params, state), (loss, accuracy)
-
-        params = self._initial_params(key_init, setting)
-        shape = self.num_steps, self.batch_size
-        rows = jax.random.randint(key_batch, shape, 0, len(self.train_split.labels))
-        steps = np.arange(self.num_steps)
-        (params, _), (losses, accuracies) = jax.lax.scan(
-            step, (params, optimizer.init(params)), (steps, np.isin(steps, ends), rows)
-        )
-        sums = jax.ops.segment_sum(losses, part, num_points)
-        return params, {
-            "training_loss_curve": sums / np.bincount(part),
-            "validation_accuracy_curve": accuracies[ends],
-        }
 
     def _initial_params(self, key: Array, setting: dict[str, Any]) -> Any:
         params: Any = Network(self.hidden_size).init(key, self.train_split.images[:1])
@@ -173,15 +165,7 @@ class Mnist:
         return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
     def _score(self, params: Any, split: Images) -> tuple[Array, Array]:
-        """Mean cross-entropy f32[] and accuracy f32[] on a whole split."""
-
-        def score(batch: Images) -> tuple[Array, Array]:
-            logits = self._logits(params, batch.images)
-            loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-            return loss, jnp.argmax(logits, axis=-1) == batch.labels
-
-        loss, is_right = in_batches(score, split, SCORE_BATCH_SIZE)
-        return jnp.mean(loss), jnp.mean(is_right)
+        return score(lambda images: self._logits(params, images), split, SCORE_BATCH_SIZE)
 
 
 def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation:
@@ -196,14 +180,6 @@ def sgd(setting: dict[str, Any], num_steps: int) -> optax.GradientTransformation
     return optax.chain(
         optax.add_decayed_weights(setting["weight_decay"]), optax.sgd(rate, momentum=setting["momentum"])
     )
-
-
-def dropout_mask(key: Array, dropout_rate: Array, shape: tuple[int, ...]) -> Array:
-    """f32 of the given shape: 0 with probability ``dropout_rate`` in ``[0, 1)``, else ``1 / (1 - dropout_rate)``.
-
-    Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
-    """
-    return jax.random.bernoulli(key, 1.0 - dropout_rate, shape) / (1.0 - dropout_rate)
 
 
 @run_defaults(population_size=10, num_generations=10)
@@ -262,9 +238,7 @@ def mnist(
             "hidden_size": LogInteger(MIN_HIDDEN_SIZE, hidden_size),
         }
     return Mnist(
-        Images(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)),
-        Images(jnp.asarray(dataset.validation_images), jnp.asarray(dataset.validation_labels)),
-        Images(jnp.asarray(dataset.test_images), jnp.asarray(dataset.test_labels)),
+        *splits_of(dataset),
         SearchSpace(dimensions),
         Objective("validation loss", "min"),
         num_steps,

@@ -1,4 +1,4 @@
-"""The matrix products of a dense layer, in an order and a precision that devices compute fast."""
+"""The products of dense and of convolutional layers, in an order and a precision that devices compute fast."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +29,32 @@ def dense_product(precision: Precision) -> Callable[..., Array]:
         return rows.reshape(*x.shape[:-1], kernel.shape[-1])
 
     return product
+
+
+def convolution(precision: Precision) -> Callable[..., Array]:
+    """A ``conv_general_dilated`` for ``flax.linen.Conv`` with padding ``"SAME"`` and stride 1, as one matrix product.
+
+    ``x`` f32[N, ..., I] and ``kernel`` f32[K, ..., I, O] give f32[N, ..., O]; one or two axes stand for the dots. The
+    rows of the product are the windows of ``x``: K, or K x K, copies of ``x``, shifted. They take as many times the
+    memory of ``x``. XLA's own convolution takes 12 to 20 times as long in a training on a CPU, and with kernels that
+    differ from member to member it becomes a grouped convolution, slow on every device (benchmarks/cnn.md).
+
+    Args:
+        precision: as of :func:`dense_product`.
+    """
+    multiply = dense_product(precision)
+
+    def convolve(x: Array, kernel: Array, *_: Any, **__: Any) -> Array:  # stride 1, no dilation, one group
+        window, num_outputs = kernel.shape[:-2], kernel.shape[-1]
+        # Axis by axis, the last one first: K + K slices instead of K x K, in the order of the kernel's rows.
+        for axis, size in reversed([*enumerate(window, start=1)]):
+            padding = [((size - 1) // 2, size // 2) if a == axis else (0, 0) for a in range(x.ndim)]
+            padded, length = jnp.pad(x, padding), x.shape[axis]
+            shifted = [lax.slice_in_dim(padded, start, start + length, axis=axis) for start in range(size)]
+            x = jnp.concatenate(shifted, axis=-1)
+        return multiply(x, kernel.reshape(-1, num_outputs))
+
+    return convolve
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

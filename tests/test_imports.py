@@ -13,7 +13,7 @@ PACKAGE = ROOT / "jaxga"
 ORDER = [
     {"conditions", "distribution", "files", "precision", "text", "runtime"},
     {"space"},
-    {"base", "checks", "programs"},
+    {"base", "checks", "programs", "trainable"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},

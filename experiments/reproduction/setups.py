@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxga.base import Algorithm, Task
 from jaxga.registry import ALGORITHMS, SURROGATES
-from jaxga.tasks.data import embedded_digits
+from jaxga.tasks.data import load_images
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
 from jaxga.tasks.ppo import ppo
@@ -65,7 +65,7 @@ class Setup(NamedTuple):
 
 @cache
 def _digits(num_steps: int) -> Task:
-    images = embedded_digits("the reproduction always uses them")
+    images = load_images("digits")
     return mnist(images, num_steps=num_steps, batch_size=_WIDTH, hidden_size=_WIDTH)
 
 

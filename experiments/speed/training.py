@@ -17,7 +17,6 @@ from experiments.speed.options import BenchmarkOptions
 from experiments.speed.work import Work, count
 from jaxga import Algorithm, Task, invasive_ga, run, runtime
 from jaxga.cli.start import join
-from jaxga.tasks.mnist import NUM_CURVE_POINTS, Mnist
 
 
 def make_task(options: BenchmarkOptions, name: str, steps: int | None = None) -> Any:
@@ -38,8 +37,7 @@ def work_of(task: Task) -> Work:
     key, genome = jax.random.key(0), jnp.full(task.space.size, 0.5)
     # A result that is not returned is not computed: the curves are metrics.
     program = jax.make_jaxpr(lambda task, key, genome: task.evaluate(key, task.space.decode(genome))[:2])
-    share = min(NUM_CURVE_POINTS, task.num_steps) / task.num_steps if isinstance(task, Mnist) else 1.0
-    return count(program(task, key, genome), cond_share=share)
+    return count(program(task, key, genome))
 
 
 def generation(

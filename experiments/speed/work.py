@@ -24,12 +24,8 @@ class Work(NamedTuple):
         return Work(times * self.flops, times * self.num_bytes)
 
 
-def count(program: Jaxpr | ClosedJaxpr, cond_share: float = 1.0) -> Work:
-    """The work of a traced program, the passes of its scans included.
-
-    Args:
-        program: as ``jax.make_jaxpr`` gives it.
-        cond_share: how often a ``lax.cond`` takes its dearest branch; for the other times its cheapest one counts.
+def count(program: Jaxpr | ClosedJaxpr) -> Work:
+    """The work of a traced program, as ``jax.make_jaxpr`` gives it: the passes of its scans, the dearest of branches.
 
     Raises ``ValueError`` for a ``while`` loop around a product: how often it runs is not known.
 
@@ -42,14 +38,14 @@ def count(program: Jaxpr | ClosedJaxpr, cond_share: float = 1.0) -> Work:
     jaxpr, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     total = Work(0.0, 0.0)
     for equation in jaxpr.eqns:
-        name, inner = equation.primitive.name, [count(p, cond_share) for p in _programs(equation.params)]
+        name, inner = equation.primitive.name, [count(p) for p in _programs(equation.params)]
         if flops := product_flops(equation):
             arrays: list[Any] = [variable.aval for variable in (*equation.invars[:2], equation.outvars[0])]
             total += Work(flops, float(sum(array.size * array.dtype.itemsize for array in arrays)))
         elif name == "scan":
             total += sum(inner, Work(0.0, 0.0)) * equation.params["length"]
         elif name == "cond":
-            total += max(inner) * cond_share + min(inner) * (1.0 - cond_share)
+            total += max(inner)
         elif name == "while" and any(work.flops for work in inner):
             raise ValueError("work: a while loop around a matrix product: its number of passes is not known")
         else:

@@ -191,7 +191,7 @@ class Options:
             min=1,
             rich_help_panel=_TRAINING,
             show_default=_TASK_DEFAULT,
-            help="mnist, cartpole, ppo: training steps of a member.",
+            help="mnist, cnn, cartpole, ppo: training steps of a member.",
         ),
         Use(task="num_steps"),
     ] = None
@@ -200,8 +200,8 @@ class Options:
         Option(
             rich_help_panel=_TRAINING,
             show_default=_TASK_DEFAULT,
-            help="mnist: mnist or fashion_mnist; svm, knn, adaboost, random_forest: digits, breast_cancer, wine, "
-            "diabetes or the path of a CSV file.",
+            help="mnist, cnn: mnist, fashion_mnist, digits or mnist1d; svm, knn, adaboost, random_forest: digits, "
+            "breast_cancer, wine, diabetes or the path of a CSV file.",
         ),
         Use(task="dataset"),
     ] = None
@@ -210,7 +210,7 @@ class Options:
         Option(
             rich_help_panel=_TRAINING,
             show_default="JAXGA_DATA_DIR, else a download, else embedded 8x8 digits",
-            help="mnist: folder of the four IDX files, gzipped or not.",
+            help="mnist, cnn: folder of the four IDX files, gzipped or not.",
         ),
         Use(task="data_dir", outside=True),  # the data's own SHA-256 is compared
     ] = None
@@ -224,7 +224,7 @@ class Options:
         Option(
             rich_help_panel=_TRAINING,
             show_default="float32",
-            help="mnist: float32 or bfloat16 matrix products (with float32 sums).",
+            help="mnist, cnn: float32 or bfloat16 matrix products (with float32 sums).",
         ),
         Use(task="precision"),
     ] = None

@@ -17,8 +17,9 @@ from experiments.speed.options import BenchmarkOptions
 from experiments.speed.rows import Job, jobs, sections
 from experiments.speed.tables import complete, knee, markdown
 from experiments.speed.work import count
+from jaxga.tasks.classifier import MAX_PARTS, NUM_CURVE_IMAGES
 from jaxga.tasks.data import ImageData
-from jaxga.tasks.mnist import NUM_CURVE_IMAGES, NUM_CURVE_POINTS, mnist
+from jaxga.tasks.mnist import mnist
 
 LIMITS = {"float32_flops": 1e11, "numpy_flops": 1e11, "bfloat16_flops": 2e11, "bandwidth": 1e10}
 
@@ -38,7 +39,7 @@ def test_counts_products_in_loops_branches_and_calls():
         return looped, batched, chosen
 
     assert count(jax.make_jaxpr(program)(x, y)).flops == once * (5 + 3 + 1)
-    assert count(jax.make_jaxpr(program)(x, y), cond_share=0.25).flops == once * (5 + 3 + 0.25)
+    assert count(jax.make_jaxpr(program)(x, y)).flops == once * (5 + 3 + 1)
     assert count(jax.make_jaxpr(_product)(x, y)).num_bytes == 4 * (6 + 12 + 8)
 
 
@@ -65,7 +66,7 @@ def test_counts_all_of_mnist():
     first, second = 20 * 12, 12 * 10
     # Forward, the gradients of both kernels, and the gradient of the hidden units.
     training_flops = 40 * 16 * 2 * (2 * first + 3 * second)
-    scored = 400 + NUM_CURVE_POINTS * min(NUM_CURVE_IMAGES, 400)
+    scored = 400 + MAX_PARTS * min(NUM_CURVE_IMAGES, 400)
     assert training.work_of(task).flops == training_flops + 2 * scored * (first + second)
 
 

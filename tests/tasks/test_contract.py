@@ -11,6 +11,7 @@ import pytest
 
 import jaxga
 from jaxga.tasks.classical import adaboost, knn, random_forest, svm
+from jaxga.tasks.cnn import cnn
 from jaxga.tasks.data import ImageData
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
@@ -25,9 +26,10 @@ class Row(NamedTuple):
     is_noisy: bool
 
 
-def _tiny_images() -> ImageData:
+def _tiny_images(dtype=np.uint8) -> ImageData:
     rng = np.random.default_rng(0)
     splits = [array for n in (40, 20, 20) for array in (rng.integers(0, 256, (n, 9), np.uint8), rng.integers(0, 10, n))]
+    splits[::2] = [(images / 255).astype(dtype) if dtype == np.float32 else images for images in splits[::2]]
     return ImageData("noise", "made up", *splits)
 
 
@@ -39,6 +41,19 @@ ROWS = {
     "guess": Row(guess, is_noisy=False),
     "mnist": Row(lambda: _tiny_mnist("default"), is_noisy=True),
     "mnist full": Row(lambda: _tiny_mnist("full"), is_noisy=True),
+    "cnn": Row(
+        lambda: cnn(
+            _tiny_images(np.float32),  # as signals: a convolution of one axis compiles faster
+            num_steps=4,
+            batch_size=5,
+            max_conv_layers=2,
+            max_filters=5,
+            max_kernel_size=3,
+            max_dense_layers=1,
+            max_units=5,
+        ),
+        is_noisy=True,
+    ),
     # One episode each and one update: rounding grows with every further update.
     "ppo": Row(
         lambda: ppo(
@@ -139,6 +154,23 @@ def test_chunks_equal_one_batch(row):
     members = jax.random.split(jax.random.key(1), NUM_MEMBERS), settings(task)
     in_chunks = jax.jit(lambda task, members: jax.lax.map(lambda one: task.evaluate(*one), members, batch_size=2))
     assert_close(in_chunks(task, members), _many("evaluate", task, *members))
+
+
+TRAINABLES = [name for name, row in ROWS.items() if isinstance(row.build(), jaxga.Trainable)]
+
+
+@pytest.mark.parametrize("name", TRAINABLES)
+def test_a_training_in_parts_is_one_in_one_go(name):
+    task, key = ROWS[name].build(), jax.random.key(5)
+    setting = member(settings(task), 0)
+    advance = jax.jit(lambda task, *arguments: task.advance(*arguments))
+    carry = jax.jit(lambda task, *arguments: task.init(*arguments))(task, jax.random.fold_in(key, 0), setting)
+    for part in range(task.num_parts):
+        earlier, carry = carry, advance(task, jax.random.fold_in(key, part + 1), carry, setting, jnp.int32(part))
+    score = jax.jit(lambda task, *arguments: task.scored(*arguments))
+    whole, cut = _one("evaluate", task, key, setting), score(task, key, carry, setting)
+    assert_close(whole, cut)
+    assert float(score(task, key, earlier, setting).value) != float(whole.value)
 
 
 def test_is_deterministic_in_its_key(row):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import random
 import struct
 import sys
 import threading
@@ -164,6 +165,41 @@ def test_embedded_digits_are_the_last_resort():
     assert together.max() == 255
     assert all(set(split.tolist()) == set(range(10)) for split in (images.validation_labels, images.test_labels))
     assert load_images().sha256 == images.sha256
+
+
+def test_digits_by_name_are_the_embedded_ones(tmp_path):
+    images = load_images("digits")
+    assert images.sha256 == load_images("mnist").sha256
+    assert images.source == "scikit-learn's embedded 8x8 digits"
+    assert images.shape == (8, 8)
+    assert refusal("digits", tmp_path) == f"data_dir is for mnist and fashion_mnist, got '{tmp_path}' and digits"
+
+
+def test_mnist1d_is_the_published_data():
+    """The package's own arrays, in three splits; the caller's random numbers go on as before."""
+    package = pytest.importorskip("mnist1d.data")
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002 the generator uses the global state
+    expected = random.random(), np.random.random()  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    signals = load_images("mnist1d")
+    assert (random.random(), np.random.random()) == expected  # noqa: NPY002
+    made = package.make_dataset(package.get_dataset_args())
+    train = np.concatenate([signals.train_images, signals.validation_images])
+    assert [len(signals.train_images), len(signals.validation_images)] == [3334, 666]
+    np.testing.assert_array_equal(train, made["x"].astype(np.float32))
+    np.testing.assert_array_equal(signals.test_images, made["x_test"].astype(np.float32))
+    labels = [signals.train_labels, signals.validation_labels, signals.test_labels]
+    assert np.concatenate(labels).tolist() == [*made["y"], *made["y_test"]]
+    assert np.bincount(np.concatenate(labels)).tolist() == [500] * 10
+    assert signals.shape == (40,)
+    assert signals.train_images.dtype == np.float32
+
+
+def test_without_mnist1d(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mnist1d.data", None)
+    assert "pip install 'jaxga-evolution[mnist1d]'" in refusal("mnist1d")
 
 
 def test_fashion_mnist_never_becomes_digits():

@@ -35,7 +35,7 @@ def test_a_registered_task_is_a_factory_without_required_arguments(name):
 def test_the_sizes_of_the_originals_experiments():
     sizes = {name: defaults_of(factory(name)) for name in REGISTERED}
     assert sizes["guess"] == RunDefaults(10, 30, num_fresh=1, is_heavy=False)
-    assert sizes["mnist"] == RunDefaults(10, 10)
+    assert sizes["mnist"] == sizes["cnn"] == RunDefaults(10, 10)
     assert sizes["ppo"] == sizes["cartpole"] == RunDefaults(8, 10, 3, 32)
 
 
@@ -83,7 +83,10 @@ def test_cartpole_is_ppo_on_cartpole():
         (lambda: ppo("cartpole-v1"), r"ppo: env must be one of .* got 'cartpole-v1'; did you mean CartPole-v1\?"),
         (lambda: ppo(None), "ppo: env must be one of .* got 'None'"),
         (lambda: cartpole(metric="returns"), r"ppo: metric must be one of return, area, got .*; did you mean return\?"),
-        (lambda: mnist("minst"), r"dataset must be one of mnist, fashion_mnist, got 'minst'; did you mean mnist\?"),
+        (
+            lambda: mnist("minst"),
+            r"dataset must be one of mnist, .*mnist1d, got 'minst'; did you mean mnist\?",
+        ),
         (lambda: mnist(search="Full"), r"mnist: search must be one of default, full, got 'Full'; did you mean full\?"),
         (lambda: mnist(num_steps="9"), "mnist: num_steps must be a whole number of at least 1, got '9'"),
     ],

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jaxga.loop import evaluate_fresh
+from jaxga.tasks.classifier import dropout_mask, part_size
 from jaxga.tasks.data import ImageData, load_images
-from jaxga.tasks.mnist import Network, dropout_mask, mnist, sgd
+from jaxga.tasks.mnist import Network, mnist, sgd
 from jaxga.tasks.products import dense_product
 
 PIXELS = 16
@@ -58,8 +59,7 @@ def numpy_cross_entropy(logits, targets):
 
 def numpy_training(task, key, values, width):
     """The same training in numpy, of a network that has ``width`` hidden units and no others."""
-    key_init, key_batch, _ = jax.random.split(key, 3)
-    initial = initial_params(task, key_init, values)
+    initial = initial_params(task, jax.random.fold_in(key, 0), values)
     hidden, output = initial["hidden"], initial["output"]
     arrays = [hidden["kernel"][:, :width], hidden["bias"][:width], output["kernel"][:width], output["bias"]]
     params = [np.asarray(array, np.float64) for array in arrays]
@@ -68,9 +68,12 @@ def numpy_training(task, key, values, width):
         (np.asarray(split.images) / 255, np.eye(10)[np.asarray(split.labels)])
         for split in (task.train_split, task.validation_split)
     )
-    rows = jax.random.randint(key_batch, (task.num_steps, task.batch_size), 0, len(train[0]))
+    rows = []
+    for part in range(task.num_parts):
+        key_batch, _ = jax.random.split(jax.random.fold_in(key, part + 1))
+        rows.append(jax.random.randint(key_batch, (part_size(task.num_steps), task.batch_size), 0, len(train[0])))
     losses, scores = [], []
-    for i, batch in enumerate(np.asarray(rows)):
+    for i, batch in enumerate(np.concatenate(rows)[: task.num_steps]):
         x, y = train[0][batch], train[1][batch]
         y = y * (1 - values["label_smoothing"]) + values["label_smoothing"] / 10
         before = x @ params[0] + params[1]
@@ -105,7 +108,8 @@ def test_training_equals_numpys(search):
     # Float32 against float64 over 23 steps.
     assert float(value) == pytest.approx(loss, rel=1e-4)
     assert float(metrics["validation_accuracy"]) == pytest.approx(scores[-1])
-    parts = [[i for i in range(23) if i * 10 // 23 == part] for part in range(10)]
+    assert task.num_parts == 8
+    parts = [range(23)[3 * part : 3 * part + 3] for part in range(8)]
     mean_losses = [np.mean([losses[i] for i in part]) for part in parts]
     np.testing.assert_allclose(metrics["training_loss_curve"], mean_losses, rtol=1e-4)
     # Taken after the last step of each part; here the validation images are few enough to be used all.

@@ -1,0 +1,70 @@
+"""Tasks whose training can be cut into parts."""
+
+from abc import ABC, abstractmethod
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxga.base import Evaluation, PyTree
+
+# Streams of a member's key: 0 is for the start, i + 1 for part i, the last one for the score.
+_SCORE_STREAM = 2**32 - 1
+
+
+class Trainable(ABC):
+    """A task that is trained in equal parts; to be inherited by a task's dataclass, which gets ``evaluate`` by it.
+
+    A part draws from its own key alone, and what follows a schedule over the training (a learning rate that falls)
+    reads ``part``. So a training that is cut, kept and gone on with is the same as one in one go.
+
+    Attributes:
+        num_parts: static, at least 1: of how many parts a whole training consists.
+
+    >>> import optax
+    >>> from dataclasses import dataclass
+    >>> from jaxga import LogUniform, Objective, SearchSpace
+    >>> @jax.tree_util.register_dataclass
+    ... @dataclass(frozen=True)
+    ... class Descent(Trainable):
+    ...     space, objective, num_parts = SearchSpace(lr=LogUniform(1e-3, 1.0)), Objective("loss"), 4
+    ...     def init(self, key, setting):
+    ...         return jax.random.normal(key, (3,))
+    ...     def advance(self, key, carry, setting, part):
+    ...         return carry - setting["lr"] * 2.0 * carry
+    ...     def score(self, key, carry, setting):
+    ...         return Evaluation(jnp.sum(carry**2), {}, carry)
+    >>> bool(Descent().evaluate(jax.random.key(0), {"lr": 0.5}).value == 0.0)
+    True
+    """
+
+    num_parts: int
+
+    @abstractmethod
+    def init(self, key: Array, setting: dict[str, Array]) -> PyTree:
+        """What a training carries from part to part: weights, the optimiser's state, environments; arrays."""
+
+    @abstractmethod
+    def advance(self, key: Array, carry: PyTree, setting: dict[str, Array], part: Array) -> PyTree:
+        """The carry after one more part, of the same shapes and types; ``part`` i32[] counts from 0 and is traced."""
+
+    @abstractmethod
+    def score(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
+        """What the training is worth as it stands, after any of its parts."""
+
+    def trained(self, key: Array, setting: dict[str, Array]) -> PyTree:
+        """The carry after all parts."""
+        carry = self.init(jax.random.fold_in(key, 0), setting)
+
+        def advance(carry: PyTree, part: Array) -> tuple[PyTree, None]:
+            return self.advance(jax.random.fold_in(key, part + 1), carry, setting, part), None
+
+        return jax.lax.scan(advance, carry, jnp.arange(self.num_parts, dtype=jnp.int32))[0]
+
+    def scored(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
+        """The score of a training under the key that it was begun with."""
+        return Evaluation(*self.score(jax.random.fold_in(key, _SCORE_STREAM), carry, setting))
+
+    def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
+        """All parts, and the score."""
+        return self.scored(key, self.trained(key, setting), setting)
