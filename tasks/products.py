@@ -36,7 +36,7 @@ def convolution(precision: Precision) -> Callable[..., Array]:
 
     ``x`` f32[N, ..., I] and ``kernel`` f32[K, ..., I, O] give f32[N, ..., O]; one or two axes stand for the dots. The
     rows of the product are the windows of ``x``: K, or K x K, copies of ``x``, shifted. They take as many times the
-    memory of ``x``. XLA's own convolution takes 12 to 20 times as long in a training on a CPU, and with kernels that
+    memory of ``x``. XLA's own convolution takes 7 to 15 times as long in a training on a CPU, and with kernels that
     differ from member to member it becomes a grouped convolution, slow on every device (benchmarks/cnn.md).
 
     Args:

@@ -47,8 +47,8 @@ WAYS: dict[str, Callable[..., Array]] = {
 def random_images(shape: tuple[int, ...]) -> ImageData:
     rng = np.random.default_rng(0)
     splits = []
-    for _ in range(3):
-        splits += [rng.normal(size=(64, int(np.prod(shape)))).astype(np.float32), np.arange(64, dtype=np.int32) % 10]
+    for n in (64, 10, 10):
+        splits += [rng.normal(size=(n, int(np.prod(shape)))).astype(np.float32), np.arange(n, dtype=np.int32) % 10]
     images = ImageData("random", "drawn here", *splits)
     if len(shape) == 1:
         return images

@@ -89,7 +89,7 @@ def logits_and_gradients(task, params, inputs, targets, setting):
     return jax.grad(loss, has_aux=True)(params)[::-1]
 
 
-@pytest.mark.parametrize(("shape", "length"), [((9, 9), "two"), ((9, 9), "three"), ((13,), "one"), ((13,), "three")])
+@pytest.mark.parametrize(("shape", "length"), [((9, 9), "two"), ((9, 9), "three"), ((13,), "one")])
 def test_a_masked_network_equals_the_plain_one(shape, length):
     """Logits and gradients, with the same weights at the places that exist."""
     task, values = small(shape), LENGTHS[length]
@@ -192,7 +192,7 @@ def test_a_convolution_and_its_gradients_equal_xlas(shape, precision):
         assert (np.abs(np.asarray(given - expected)).max() > 1e-4 * scale) == (precision == "bfloat16")
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (7, 5), (11,)])
+@pytest.mark.parametrize("shape", [(7, 8), (11,)])
 def test_pooling_equals_flaxs(shape):
     x, sides = -jnp.abs(jax.random.normal(jax.random.key(0), (2, *shape, 3))), (2,) * len(shape)
     np.testing.assert_array_equal(pooled(x), nn.max_pool(x, sides, sides, "SAME"))

@@ -46,7 +46,7 @@ ROWS = {
             _tiny_images(np.float32),  # as signals: a convolution of one axis compiles faster
             num_steps=4,
             batch_size=5,
-            max_conv_layers=2,
+            max_conv_layers=1,
             max_filters=5,
             max_kernel_size=3,
             max_dense_layers=1,
