@@ -1,0 +1,65 @@
+"""More seeds a setting against more settings, at equal environment steps."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+
+from experiments.comparison.statistics import Estimate
+from experiments.noise.resampling import RUNGS, drawer, estimates, halving_size, strategies
+from experiments.noise.setups import Setup
+from experiments.noise.trainings import Trainings
+from experiments.reproduction.plots import new_picture
+from experiments.reproduction.section import Section, interval, table
+from jaxga.report.plots import STYLE
+
+_BUDGETS = (16, 32)
+_COLOURS = ("#0072B2", "#D55E00")
+
+
+def draw(trained: Mapping[Setup, Trainings]) -> Section:
+    """A panel an environment: what the winner of each way to spend the steps is worth."""
+    first = next(iter(trained))
+    by_budget = {budget: strategies(budget, first.num_settings, first.num_seeds) for budget in _BUDGETS}
+    names = list(by_budget[_BUDGETS[0]])  # the greater budget may have one less, at the end
+    rows, cells = [], []
+    with mpl.rc_context(STYLE):
+        picture = new_picture((3.6 * len(trained) + 1.2, 3.6))
+        panels = picture.subplots(1, len(trained), squeeze=False, sharey=True)[0]
+        for axes, (setup, trainings) in zip(panels, trained.items(), strict=True):
+            for colour, (budget, ways) in zip(_COLOURS, by_budget.items(), strict=True):
+
+                def statistic(t: Trainings, num: int, rng: np.random.Generator, ways=ways) -> np.ndarray:
+                    draw = drawer(t, num, rng)
+                    true = np.array([way(draw).true.mean() for way in ways.values()])
+                    return np.concatenate([true, true - true[0]])
+
+                both = estimates(trainings, statistic)
+                for place, (name, true, gain) in enumerate(
+                    zip(ways, both[: len(ways)], both[len(ways) :], strict=True)
+                ):
+                    verdict = "-" if not place else f"{interval(gain)}: {_verdict(gain)}"
+                    cells.append([setup.title, str(budget), name, interval(true), verdict])
+                    rows.append({"environment": setup.name, "budget": budget, "way": name, **true._asdict()})
+                    y = place + 0.12 * (1 if budget == _BUDGETS[-1] else -1)
+                    axes.plot([true.low, true.high], [y, y], color=colour, lw=1.5)
+                    axes.plot(true.mean, y, "o", color=colour, label=None if place else f"{budget} trainings")
+            axes.set_yticks(range(len(names)), names)
+            axes.set(xlabel="what the winner is worth", title=setup.title)
+        panels[0].invert_yaxis()
+        panels[0].legend(loc="upper left")
+    found = [
+        f"Random search with the steps of {_BUDGETS[0]} and of {_BUDGETS[1]} whole trainings. 1 seed, best again: half"
+        " of the trainings judge a setting each by one seed, the other half judge the best of these settings again by"
+        " four more seeds each, which alone decide. Halving: successive halving from"
+        f" {halving_size(_BUDGETS[0])} settings, of which a third goes on at {RUNGS[0]:.0%} and again at"
+        f" {RUNGS[1]:.0%} of the steps. Gain: against 1 seed each, in the same halves of the settings.",
+        *table(["environment", "trainings", "way", "true value", "gain over 1 seed each"], cells),
+    ]
+    return Section(picture, rows, found)
+
+
+def _verdict(gain: Estimate) -> str:
+    if gain.low > 0 or gain.high < 0:
+        return "better" if gain.mean > 0 else "worse"
+    return "no difference shown"
