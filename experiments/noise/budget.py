@@ -13,7 +13,7 @@ from experiments.reproduction.plots import new_picture
 from experiments.reproduction.section import Section, interval, table
 from jaxga.report.plots import STYLE
 
-_BUDGETS = (16, 32)
+_BUDGETS = (16, 64)
 _COLOURS = ("#0072B2", "#D55E00")
 
 
@@ -22,7 +22,7 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
     first = next(iter(trained))
     by_budget = {budget: strategies(budget, first.num_settings, first.num_seeds) for budget in _BUDGETS}
     names = list(by_budget[_BUDGETS[0]])  # the greater budget may have one less, at the end
-    rows, cells = [], []
+    rows, cells, verdicts = [], [], dict[tuple[str, int, str], str]()
     with mpl.rc_context(STYLE):
         picture = new_picture((3.6 * len(trained) + 1.2, 3.6))
         panels = picture.subplots(1, len(trained), squeeze=False, sharey=True)[0]
@@ -38,8 +38,9 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
                 for place, (name, true, gain) in enumerate(
                     zip(ways, both[: len(ways)], both[len(ways) :], strict=True)
                 ):
-                    verdict = "-" if not place else f"{interval(gain)}: {_verdict(gain)}"
-                    cells.append([setup.title, str(budget), name, interval(true), verdict])
+                    verdicts[setup.title, budget, name] = _verdict(gain)
+                    against = f"{interval(gain)}: {_verdict(gain)}" if place else "-"
+                    cells.append([setup.title, str(budget), name, interval(true), against])
                     rows.append({"environment": setup.name, "budget": budget, "way": name, **true._asdict()})
                     y = place + 0.12 * (1 if budget == _BUDGETS[-1] else -1)
                     axes.plot([true.low, true.high], [y, y], color=colour, lw=1.5)
@@ -47,16 +48,28 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
             axes.set_yticks(range(len(names)), names)
             axes.set(xlabel="what the winner is worth", title=setup.title)
         panels[0].invert_yaxis()
-        panels[0].legend(loc="upper left")
+        panels[-1].legend(loc="lower left")
     found = [
         f"Random search with the steps of {_BUDGETS[0]} and of {_BUDGETS[1]} whole trainings. 1 seed, best again: half"
         " of the trainings judge a setting each by one seed, the other half judge the best of these settings again by"
         " four more seeds each, which alone decide. Halving: successive halving from"
         f" {halving_size(_BUDGETS[0])} settings, of which a third goes on at {RUNGS[0]:.0%} and again at"
         f" {RUNGS[1]:.0%} of the steps. Gain: against 1 seed each, in the same halves of the settings.",
+        "",
+        *[f"- {_sentence(name, verdicts)}" for name in names[1:]],
         *table(["environment", "trainings", "way", "true value", "gain over 1 seed each"], cells),
     ]
     return Section(picture, rows, found)
+
+
+def _sentence(name: str, verdicts: Mapping[tuple[str, int, str], str]) -> str:
+    """Where one way is better or worse than 1 seed each."""
+    parts = []
+    for verdict in ("better", "worse", "no difference shown"):
+        places = [f"{title} ({budget})" for (title, budget, way), v in verdicts.items() if (way, v) == (name, verdict)]
+        if places:
+            parts.append(f"**{verdict}** on {', '.join(places)}")
+    return f"{name[0].upper()}{name[1:]}, against 1 seed each: {'; '.join(parts)}."
 
 
 def _verdict(gain: Estimate) -> str:

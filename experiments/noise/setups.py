@@ -47,8 +47,7 @@ _ALL = (
     _setup("cartpole", "CartPole", "CartPole-v1"),
     _setup("pendulum", "Pendulum", "Pendulum-v1"),
     _setup("cartpole-full", "CartPole, 9 hyperparameters", "CartPole-v1", "full"),
-    _setup("acrobot", "Acrobot", "Acrobot-v1"),
 )
-_QUICK = _setup("cartpole", "CartPole", "CartPole-v1", num_steps=2_048)
+_QUICK = _setup("cartpole", "CartPole", "CartPole-v1", num_steps=1_024)
 SETUPS = {setup.name: setup for setup in _ALL}
-QUICK_SETUPS = {"cartpole": _QUICK._replace(num_settings=64, num_seeds=8, block_size=32)}
+QUICK_SETUPS = {"cartpole": _QUICK._replace(num_settings=128, num_seeds=8, block_size=64)}

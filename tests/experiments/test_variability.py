@@ -25,7 +25,7 @@ def noisy(key, setting):
     return Evaluation(value, {"curve": value * jax.numpy.ones(20)})
 
 
-SMALL = Setup("noisy", "Noisy", lambda: noisy, "a noisy function", num_settings=64, num_seeds=8, block_size=32)
+SMALL = Setup("noisy", "Noisy", lambda: noisy, "a noisy function", num_settings=128, num_seeds=8, block_size=64)
 
 
 def table(means, num_seeds=16, std=1.0):
@@ -59,8 +59,8 @@ def test_the_page_has_every_figure_and_says_that_it_is_quick(folder):
 
 def test_the_table_has_each_setting_and_its_returns(folder):
     made = trainings.load(folder / "variability" / "trainings", SMALL)
-    assert made.values.shape == (64, 8)
-    assert len(np.unique(made.values)) == 64 * 8  # no two trainings share a seed
+    assert made.values.shape == (128, 8)
+    assert len(np.unique(made.values)) == 128 * 8  # no two trainings share a seed
     with (folder / "variability" / "returns-noisy.csv").open() as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["x"]) for row in rows], 2 * made.genomes[:, 0] - 1, rtol=1e-4, atol=1e-5)
@@ -70,7 +70,7 @@ def test_the_table_has_each_setting_and_its_returns(folder):
 def test_what_was_trained_is_not_trained_again_and_a_missing_block_is_made_alike(folder, monkeypatch):
     out = folder / "variability" / "trainings"
     before = trainings.load(out, SMALL)
-    next(out.glob("*-32-64.npz")).unlink()
+    next(out.glob("*-64-128.npz")).unlink()
     trainings.complete(out, SMALL)
     np.testing.assert_array_equal(before.values, trainings.load(out, SMALL).values)
     monkeypatch.setattr(trainings, "train_members", None)
@@ -152,7 +152,7 @@ def test_more_seeds_rank_two_settings_better():
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["nonsense"], "nonsense"), (["acrobt"], "did you mean acrobot"), (["--unknown"], "--unknown")],
+    [(["nonsense"], "nonsense"), (["pendlum"], "did you mean pendulum"), (["--unknown"], "--unknown")],
 )
 def test_bad_input_is_one_clear_line(arguments, named, capsys, tmp_path):
     assert variability.main([*arguments, "--out", str(tmp_path / "out")]) == 2
