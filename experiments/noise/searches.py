@@ -64,7 +64,7 @@ SEARCHES = SearchSetup(
     _cartpole,
     "PPO on CartPole-v1, 10,240 environment steps; value: mean return over the training",
     num_trainings=96,
-    num_searches=60,
+    num_searches=40,
 )
 # A program with PPO and the invasive GA takes thirty seconds to compile.
 QUICK_SEARCHES = SearchSetup("noisy", lambda: _noisy, "A noisy function", 32, 3, "random_search")

@@ -60,7 +60,8 @@ def test_the_page_has_every_figure_and_says_that_it_is_quick(folder):
 def test_the_table_has_each_setting_and_its_returns(folder):
     made = trainings.load(folder / "variability" / "trainings", SMALL)
     assert made.values.shape == (128, 8)
-    assert len(np.unique(made.values)) == 128 * 8  # no two trainings share a seed
+    noise = made.values - (2 * made.genomes - 1)
+    assert min(noise.std(0).min(), noise.std(1).min()) > 0.2  # no two trainings share a seed
     with (folder / "variability" / "returns-noisy.csv").open() as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["x"]) for row in rows], 2 * made.genomes[:, 0] - 1, rtol=1e-4, atol=1e-5)
