@@ -36,6 +36,7 @@ class Options:
     quick: Annotated[
         bool, Option("--quick", help="A few tiny trainings, to test the program: their figures mean nothing.")
     ] = False
+    searches: Annotated[bool, Option(help="Search by the invasive GA too, with 1, 2 and 4 replicates.")] = True
     out: Annotated[
         Path | None, Option(metavar="DIR", show_default="runs/variability, with --quick runs/variability-quick")
     ] = None
@@ -57,12 +58,13 @@ def _run(options: Options) -> None:
     for name in options.environments or ():
         check_choice("ENVIRONMENT", name, setups)
     chosen = [setup for name, setup in setups.items() if name in (options.environments or setups)]
-    search_setup = QUICK_SEARCHES if options.quick else SEARCHES
+    search_setup = (QUICK_SEARCHES if options.quick else SEARCHES) if options.searches else None
     folder = options.out or Path("runs") / ("variability-quick" if options.quick else "variability")
     use_compilation_cache()
     for setup in chosen:
         trainings.complete(folder / "variability" / "trainings", setup)
-    searches.complete(folder / "variability" / "searches", search_setup)
+    if search_setup is not None:
+        searches.complete(folder / "variability" / "searches", search_setup)
     print(f"written: {write_page(folder, chosen, search_setup, options.quick)}")
 
 

@@ -13,6 +13,9 @@ from experiments.reproduction.plots import new_picture
 from experiments.reproduction.section import Section, interval, table
 from jaxga.report.plots import STYLE
 
+# By the environment's title, the budget and the way.
+Verdicts = dict[tuple[str, int, str], str]
+
 _BUDGETS = (16, 64)
 _COLOURS = ("#0072B2", "#D55E00")
 
@@ -22,7 +25,7 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
     first = next(iter(trained))
     by_budget = {budget: strategies(budget, first.num_settings, first.num_seeds) for budget in _BUDGETS}
     names = list(by_budget[_BUDGETS[0]])  # the greater budget may have one less, at the end
-    rows, cells, verdicts = [], [], dict[tuple[str, int, str], str]()
+    rows, cells, verdicts = [], [], Verdicts()
     with mpl.rc_context(STYLE):
         picture = new_picture((3.6 * len(trained) + 1.2, 3.6))
         panels = picture.subplots(1, len(trained), squeeze=False, sharey=True)[0]
@@ -56,13 +59,31 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
         f" {halving_size(_BUDGETS[0])} settings, of which a third goes on at {RUNGS[0]:.0%} and again at"
         f" {RUNGS[1]:.0%} of the steps. Gain: against 1 seed each, in the same halves of the settings.",
         "",
+        *[f"- {claim}" for claim in _claims(verdicts)],
         *[f"- {_sentence(name, verdicts)}" for name in names[1:]],
         *table(["environment", "trainings", "way", "true value", "gain over 1 seed each"], cells),
     ]
     return Section(picture, rows, found)
 
 
-def _sentence(name: str, verdicts: Mapping[tuple[str, int, str], str]) -> str:
+def _claims(verdicts: Verdicts) -> list[str]:
+    """The two claims of Hertel et al. beside what was found."""
+    titles = list(dict.fromkeys(title for title, _, _ in verdicts))
+    better = {t for (t, _, way), verdict in verdicts.items() if way.endswith("seeds each") and verdict == "better"}
+    worse = {t for (t, _, way), verdict in verdicts.items() if way == "halving" and verdict == "worse"}
+    helped = ", ".join(t for t in titles if t in better) or "no environment"
+    others = ", ".join(t for t in titles if t not in better)
+    hurt = (
+        f"holds on {', '.join(t for t in titles if t in worse)}" if worse else "is not confirmed: it is worse nowhere"
+    )
+    return [
+        f"That repetitions do not help does not hold on {helped}: some number of seeds above 1 is better."
+        + (f" On {others} none is." if others else ""),
+        f"That pruning hurts {hurt}.",
+    ]
+
+
+def _sentence(name: str, verdicts: Verdicts) -> str:
     """Where one way is better or worse than 1 seed each."""
     parts = []
     for verdict in ("better", "worse", "no difference shown"):

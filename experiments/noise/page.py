@@ -50,7 +50,7 @@ _QUICK = """**This page is a test of the program (`--quick`): its figures mean n
 """
 
 
-def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup, is_quick: bool) -> Path:
+def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup | None, is_quick: bool) -> Path:
     """``folder``/variability.md, with its figures and the table of returns of each environment beside it."""
     out = folder / "variability"
     trained = {setup: trainings.load(out / "trainings", setup) for setup in setups}
@@ -59,8 +59,9 @@ def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup, is_
         "ranking": ranking.draw(trained),
         "curse": curse.draw(trained),
         "budget": budget.draw(trained),
-        "replicates": replicates.draw(search_setup, searches.load(out / "searches", search_setup)),
     }
+    if search_setup is not None:
+        sections["replicates"] = replicates.draw(search_setup, searches.load(out / "searches", search_setup))
     lines = []
     for name, section in sections.items():
         write_picture(out / name, section)
@@ -68,12 +69,13 @@ def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup, is_
     for setup, made in trained.items():
         trainings.write_csv(out / f"returns-{setup.name}.csv", setup, made)
     tables = ", ".join(f"[{setup.title}](variability/returns-{setup.name}.csv)" for setup in setups)
+    options = " --quick" * is_quick + " --no-searches" * (search_setup is None)
     lines += [
         "## What was run",
         "",
         *[f"- {setup.title}: {setup.details}." for setup in setups],
         "",
-        f"`python experiments/variability.py{' --quick' * is_quick}`; {machine()}. All returns: {tables}.",
+        f"`python experiments/variability.py{options}`; {machine()}. All returns: {tables}.",
         "",
     ]
     first = setups[0]

@@ -46,7 +46,7 @@ def _setup(name: str, title: str, env: str, search: str = "default", num_steps: 
 _ALL = (
     _setup("cartpole", "CartPole", "CartPole-v1"),
     _setup("pendulum", "Pendulum", "Pendulum-v1"),
-    _setup("cartpole-full", "CartPole, 9 hyperparameters", "CartPole-v1", "full"),
+    _setup("cartpole-full", "CartPole with 9 hyperparameters", "CartPole-v1", "full"),
 )
 _QUICK = _setup("cartpole", "CartPole", "CartPole-v1", num_steps=1_024)
 SETUPS = {setup.name: setup for setup in _ALL}
