@@ -42,15 +42,21 @@ _QUICK = """
 def write_figure(folder: Path, name: str, data: Data) -> None:
     """PNG, SVG, CSV and the section of one figure into ``folder``/reproduction."""
     section, out = FIGURES[name].draw(data), folder / "reproduction"
-    save(section.picture, out / name)
-    with Image.open(out / f"{name}.png") as image, draft(out / f"{name}.png") as made:
+    write_picture(out / name, section)
+    with draft(out / f"{name}.md") as made:
+        made.write_text(_section(name, section, data), encoding="utf-8")
+
+
+def write_picture(stem: Path, section: Section) -> None:
+    """PNG, SVG and CSV of one figure; ``stem`` is their path without the suffix."""
+    save(section.picture, stem)
+    picture, numbers = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "csv"))
+    with Image.open(picture) as image, draft(picture) as made:
         image.convert("RGB").quantize(_NUM_COLOURS).save(made, optimize=True)
-    with draft(out / f"{name}.csv") as made, made.open("w", newline="", encoding="utf-8") as file:
+    with draft(numbers) as made, made.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(section.rows[0]))
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in section.rows)
-    with draft(out / f"{name}.md") as made:
-        made.write_text(_section(name, section, data), encoding="utf-8")
 
 
 def write_page(folder: Path, is_quick: bool) -> Path:
@@ -63,15 +69,20 @@ def write_page(folder: Path, is_quick: bool) -> Path:
     return path
 
 
-def _section(name: str, section: Section, data: Data) -> str:
+def machine() -> str:
+    """Today's date, the machine and the versions, as a page names them."""
     about = environment()
     versions = ", ".join(f"{p} {about['versions'][p]}" for p in _PACKAGES if p in about["versions"])
-    machine = f"{datetime.now(UTC):%Y-%m-%d}, {about['cores']} cores of {about['processor']}, Python {about['python']}"
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return f"{today}, {about['cores']} cores of {about['processor']}, Python {about['python']}, {versions}"
+
+
+def _section(name: str, section: Section, data: Data) -> str:
     setups = {setup: data.setup(setup) for setup, _ in FIGURES[name].wanted(data.is_quick)}
     details = dict.fromkeys(setup.details for setup in setups.values())
     command = f"python experiments/reproduce.py {name}{' --quick' * data.is_quick}"
     return "\n".join(
-        _wrapped(line)
+        wrapped(line)
         for line in [
             f"## {FIGURES[name].title}",
             "",
@@ -83,13 +94,13 @@ def _section(name: str, section: Section, data: Data) -> str:
             "",
             *section.found,
             "",
-            f"`{command}`; [its numbers](reproduction/{name}.csv); {'; '.join(details)}. {machine}, {versions}.",
+            f"`{command}`; [its numbers](reproduction/{name}.csv); {'; '.join(details)}. {machine()}.",
             "",
         ]
     )
 
 
-def _wrapped(line: str) -> str:
+def wrapped(line: str) -> str:
     """A paragraph or an entry of a list in lines; a table's row and a picture as they are."""
     if line.startswith(("|", "!", "#")):
         return line

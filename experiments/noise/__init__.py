@@ -1,0 +1,1 @@
+"""How much the returns of reinforcement learning vary, and what that does to a search."""

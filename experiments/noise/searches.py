@@ -1,0 +1,112 @@
+"""Searches by the invasive genetic algorithm with 1, 2 and 4 replicates, at equal numbers of trainings."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from jaxga import Objective, Uniform, as_task
+from jaxga.base import Task
+from jaxga.many import optimize_many
+from jaxga.runs.draft import draft
+from jaxga.tasks.ppo import ppo
+
+REPLICATES = (1, 2, 4)
+_POPULATION_SIZE = 8
+_NUM_FRESH = 8
+# What a run that is stopped loses at most.
+_BLOCK_SIZE = 20
+
+
+class SearchSetup(NamedTuple):
+    """One task at one size.
+
+    Attributes:
+        name: of its files.
+        task: builds it.
+        details: what of the task decides its values, in words.
+        num_trainings: of one search; a multiple of 32.
+        num_searches: S, for each number of replicates.
+        algorithm: its name.
+    """
+
+    name: str
+    task: Callable[[], Task]
+    details: str
+    num_trainings: int
+    num_searches: int
+    algorithm: str = "invasive_ga"
+
+
+class Winners(NamedTuple):
+    """Of S searches: f32[S], the best value as a search shows it, and the mean of the winner under fresh seeds."""
+
+    shown: np.ndarray
+    true: np.ndarray
+
+
+@cache
+def _cartpole() -> Task:
+    return ppo("CartPole-v1", num_steps=10_240, metric="area")
+
+
+@as_task({"x": Uniform(-1.0, 1.0)}, objective=Objective("height", "max"))
+def _noisy(key: Array, setting: dict[str, Array]) -> Array:
+    return jax.random.normal(key) - setting["x"] ** 2
+
+
+SEARCHES = SearchSetup(
+    "cartpole",
+    _cartpole,
+    "PPO on CartPole-v1, 10,240 environment steps; value: mean return over the training",
+    num_trainings=96,
+    num_searches=40,
+)
+# A program with PPO and the invasive GA takes thirty seconds to compile.
+QUICK_SEARCHES = SearchSetup("noisy", lambda: _noisy, "A noisy function", 32, 3, "random_search")
+
+
+def complete(folder: Path, setup: SearchSetup) -> None:
+    """Make the searches that are missing in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for num_replicates in REPLICATES:
+        for keys, path in _blocks(folder, setup, num_replicates):
+            if path.exists():
+                continue
+            results = optimize_many(
+                setup.task(),
+                keys=keys,
+                algorithm=setup.algorithm,
+                population_size=_POPULATION_SIZE,
+                num_generations=setup.num_trainings // (_POPULATION_SIZE * num_replicates),
+                num_replicates=num_replicates,
+                num_fresh=_NUM_FRESH,
+                keep_model="none",
+            )
+            with draft(path) as made, made.open("wb") as file:
+                np.savez(file, shown=[r.best_value for r in results], true=[r.fresh_value for r in results])
+            print(f"searches: {num_replicates} replicates, {keys[-1] + 1} of {setup.num_searches}", flush=True)
+
+
+def load(folder: Path, setup: SearchSetup) -> dict[int, Winners]:
+    """What was made, by the number of replicates; search ``i`` of each has the same key and the same fresh seeds."""
+    found = {}
+    for num_replicates in REPLICATES:
+        blocks = [np.load(path) for _, path in _blocks(folder, setup, num_replicates)]
+        found[num_replicates] = Winners(*[np.concatenate([b[name] for b in blocks]) for name in Winners._fields])
+    return found
+
+
+def sizes(setup: SearchSetup, num_replicates: int) -> str:
+    """Members x generations x replicates."""
+    return f"{_POPULATION_SIZE} x {setup.num_trainings // (_POPULATION_SIZE * num_replicates)} x {num_replicates}"
+
+
+def _blocks(folder: Path, setup: SearchSetup, num_replicates: int) -> list[tuple[range, Path]]:
+    stem = f"{setup.name}-{setup.num_trainings}-{num_replicates}"
+    blocks = [range(i, min(i + _BLOCK_SIZE, setup.num_searches)) for i in range(0, setup.num_searches, _BLOCK_SIZE)]
+    return [(keys, folder / f"{stem}-{keys.start}-{keys.stop}.npz") for keys in blocks]
