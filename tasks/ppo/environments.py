@@ -27,6 +27,7 @@ NAMES = (
     "Asterix-MinAtar",
     "Breakout-MinAtar",
     "Freeway-MinAtar",
+    "Seaquest-MinAtar",
     "SpaceInvaders-MinAtar",
 )
 # Where observations or rewards are far from unit scale, PPO needs them normalised.
@@ -81,7 +82,7 @@ def adapt(env: "GymnaxEnvironment", params: Any, *, normalize: bool = False) -> 
     observations, actions = env.observation_space(params), env.action_space(params)
     if not isinstance(observations, spaces.Box) or not isinstance(actions, spaces.Box | spaces.Discrete):
         raise ValueError(
-            f"ppo: env must have a Box observation and a Discrete or Box action, got {env.name!r} "
+            f"env must have a Box observation and a Discrete or Box action, got {env.name!r} "
             f"with {type(observations).__name__} and {type(actions).__name__}"
         )
     is_box = isinstance(actions, spaces.Box)
@@ -116,7 +117,7 @@ def adapt(env: "GymnaxEnvironment", params: Any, *, normalize: bool = False) -> 
 @lru_cache
 def make(name: str) -> Environment:
     """The environment of that name; the same object at every call, so that equal tasks compile once."""
-    check_choice("ppo: env", name, NAMES)
+    check_choice("env", name, NAMES)
     import gymnax
 
     env, params = gymnax.make(name)

@@ -80,8 +80,8 @@ def test_cartpole_is_ppo_on_cartpole():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ppo("cartpole-v1"), r"ppo: env must be one of .* got 'cartpole-v1'; did you mean CartPole-v1\?"),
-        (lambda: ppo(None), "ppo: env must be one of .* got 'None'"),
+        (lambda: ppo("cartpole-v1"), r"env must be one of .* got 'cartpole-v1'; did you mean CartPole-v1\?"),
+        (lambda: ppo(None), "env must be one of .* got 'None'"),
         (lambda: cartpole(metric="returns"), r"ppo: metric must be one of return, area, got .*; did you mean return\?"),
         (lambda: mnist("minst"), r"dataset must be one of mnist, fashion_mnist, got 'minst'; did you mean mnist\?"),
         (lambda: mnist(search="Full"), r"mnist: search must be one of default, full, got 'Full'; did you mean full\?"),
