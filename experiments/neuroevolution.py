@@ -1,6 +1,5 @@
 """Evolve the weights of policies with several methods: ``python experiments/neuroevolution.py [--quick]``."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from jaxga.cli.start import use_compilation_cache
 from jaxga.runs.records import environment
 from jaxga.text import check_choice
 
+# What PPO can do is seen by then, and it costs more a frame.
+_MAX_PPO_FRAMES = 500_000
 PARTS = ("searches", "throughput", "encodings")
 SETUPS = {
     setup.env: setup
@@ -38,7 +39,7 @@ class Options:
 
     searches: several methods with the same number of episodes, and PPO with as many frames. throughput: frames a second
     beside evosax's own loop. encodings: genes or seeds of mutations. Prints a page; --out also writes it, with its
-    numbers and a picture.
+    numbers and a picture. Parts that are in DIR already and not measured now are kept.
     """
 
     only: Annotated[str, Option(help=f"Parts to measure, with commas between: {', '.join(PARTS)}.")] = ",".join(PARTS)
@@ -75,32 +76,33 @@ def _run(options: Options, given: Sequence[str]) -> None:
     if options.num_searches % 2:
         raise ValueError(f"--num-searches must be an even number, got {options.num_searches}")
     use_compilation_cache()
-    rows = list(_searched(options, envs, methods)) if "searches" in parts else []
-    sizes = (16, 2, 1) if options.quick else (256, 5, 7)
-    pairs = throughput.measure(*sizes) if "throughput" in parts else []
-    lines = [(100, 3)] if options.quick else [(d, n) for d in (1_282, 12_931) for n in (10, 100, 1000)]
-    costs = [c for line in lines for c in encodings.measure(*line, sizes[0])] if "encodings" in parts else []
+    about = _about(options, given)
+    record = page.Record.read(options.out) if options.out is not None else page.Record()
+    if "searches" in parts:
+        record.searches = page.Part(about, list(_searched(options, envs, methods)))
+    sizes = (16, 2, 1, 1) if options.quick else (256, 5, 7)
+    if "throughput" in parts:
+        record.throughput = page.Part(about, throughput.measure(*sizes))
+    if "encodings" in parts:
+        lines = [(100, 3)] if options.quick else [(d, n) for d in (1_282, 12_931) for n in (10, 100, 1000)]
+        record.encodings = page.Part(about, [c for line in lines for c in encodings.measure(*line, sizes[0])])
+    print("\n" + page.markdown(record))
+    if options.out is not None:
+        record.write(options.out)
+
+
+def _about(options: Options, given: Sequence[str]) -> list[str]:
+    """How a part is measured, in words."""
     machine = environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     command = " ".join(["python experiments/neuroevolution.py", *_public(given)])
-    about = [
-        f"command: {command}",
-        f"machine: {machine['cores']} cores, {machine['processor']}",
-        f"versions: {versions}",
-    ]
-    if options.quick:
-        about.append("--quick: these figures mean nothing")
-    print("\n" + page.markdown(rows, pairs, costs, about))
-    if options.out is not None:
-        page.write(options.out, rows, pairs, costs, about)
-        parts_found = {"searches": rows, "throughput": pairs, "encodings": costs}
-        found = {name: [row._asdict() for row in part] for name, part in parts_found.items()}
-        record = {"command": command, **found, **machine}
-        (options.out / "neuroevolution.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    cores = f"{machine['cores']} cores, {machine['processor']}"
+    about = [f"command: `{command}`", f"machine: {cores}", f"versions: {versions}, Python {machine['python']}"]
+    return [*about, "--quick: these figures mean nothing"] if options.quick else about
 
 
 def _searched(options: Options, envs: Sequence[str], methods: Sequence[str]) -> Iterator[Row]:
-    """The rows, each printed when it is there; PPO has the frames of the first method."""
+    """The rows, each printed when it is there; PPO has the frames of the first method, up to a limit."""
     for env in envs:
         setup = SETUPS[env]
         num = options.num_searches
@@ -109,7 +111,7 @@ def _searched(options: Options, envs: Sequence[str], methods: Sequence[str]) -> 
         frames = 0.0
         for method in methods:
             if method == PPO:
-                row = searches.train_ppo(env, max(frames, 512), num)
+                row = searches.train_ppo(env, min(max(frames, 512), _MAX_PPO_FRAMES), num)
             else:
                 row = searches.evolve(setup, method, num)
                 frames = frames or row.frames

@@ -1,8 +1,10 @@
 """The record: a page of tables, and a picture of return over frames."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,8 +27,8 @@ _EXPLAINED = """
 Every evolved method plays the same number of episodes. Frames: steps until the ends of the episodes, of one search.
 Seconds: of one search, without compiling. A pass is one observation through one network: evolution needs one forward
 pass a frame; PPO sends a frame through actor and critic once in the rollout, and four times each way in training.
-Return: of the winner (PPO: of the agent) under fresh seeds, mean ± standard deviation over the searches, in brackets
-the worst and the best.
+Return: under fresh seeds, of the winner (of OpenES and CMA-ES the mean of the distribution, of PPO the agent), mean ±
+standard deviation over the searches, in brackets the worst and the best.
 """
 # From the logs that gymnax-blines stores beside its agents, at its commit 3f029d6.
 _PUBLISHED = """
@@ -37,47 +39,76 @@ after 2.3e6 frames, 3.4 after 4.9e6, and 6.5 at the end of its 2.0e9 frames; PPO
 """
 
 
-def write(folder: Path, rows: Sequence[Row], pairs: Sequence[Pair], costs: Sequence[Cost], about: Sequence[str]) -> str:
-    """Write ``neuroevolution.md`` and, where something was searched, ``returns.png``; returns the page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    page = markdown(rows, pairs, costs, about)
-    (folder / "neuroevolution.md").write_text(page, encoding="utf-8")
-    if rows:
-        picture(rows).savefig(folder / "returns.png")
-    return page
+class Part(NamedTuple):
+    """What was measured, and how: command, machine and versions."""
+
+    about: list[str]
+    rows: list[Any]
 
 
-def markdown(rows: Sequence[Row], pairs: Sequence[Pair], costs: Sequence[Cost], about: Sequence[str]) -> str:
+@dataclass
+class Record:
+    """All that was measured; a part that was not is None."""
+
+    searches: Part | None = None
+    throughput: Part | None = None
+    encodings: Part | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """What :meth:`write` wrote into a folder, nothing where it wrote nothing."""
+        path = folder / "neuroevolution.json"
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kinds = {"searches": Row, "throughput": Pair, "encodings": Cost}
+        return cls(**{k: Part(part["about"], [kinds[k](**row) for row in part["rows"]]) for k, part in found.items()})
+
+    def write(self, folder: Path) -> None:
+        """Write ``neuroevolution.json``, ``neuroevolution.md`` and, where something was searched, ``returns.png``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {
+            name: {"about": part.about, "rows": [row._asdict() for row in part.rows]}
+            for name, part in vars(self).items()
+            if part is not None
+        }
+        (folder / "neuroevolution.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (folder / "neuroevolution.md").write_text(markdown(self), encoding="utf-8")
+        if self.searches is not None:
+            picture(self.searches.rows).savefig(folder / "returns.png")
+
+
+def markdown(record: Record) -> str:
     """The page; a part that was not measured is left out."""
-    text = "# Weights evolved directly\n\n" + "\n".join(f"- {line}" for line in about) + "\n"
-    if rows:
-        text += _EXPLAINED
+    text = "# Weights evolved directly\n"
+    if record.searches is not None:
+        text += f"{_EXPLAINED}\n{_about(record.searches)}"
+        rows = record.searches.rows
         for env in dict.fromkeys(row.env for row in rows):
             text += f"\n## {env}\n\n" + _table(
                 ("method", "weights", "frames", "seconds", "forward passes", "backward passes", "return"),
                 [_cells(row) for row in rows if row.env == env],
             )
         text += f"\n![Return over frames](returns.png)\n{_PUBLISHED}"
-    if pairs:
-        text += "\n## Frames a second, beside evosax's own loop\n\n" + _table(
+    if record.throughput is not None:
+        text += f"\n## Frames a second, beside evosax's own loop\n\n{_about(record.throughput)}\n" + _table(
             ("jaxga", "evosax", "jaxga frames/s", "evosax frames/s", "ratio"),
-            [(p.method, p.beside, f"{p.jaxga:.3g}", f"{p.evosax:.3g}", f"{p.ratio:.2f}") for p in pairs],
+            [
+                (p.method, p.beside, f"{p.jaxga:.3g}", f"{p.evosax:.3g}", f"{p.ratio:.2f}")
+                for p in record.throughput.rows
+            ],
         )
-    if costs:
-        text += "\n## The encodings of `truncation_ga`\n\n" + _table(
-            (
-                "encoding",
-                "weights",
-                "mutations of each parent",
-                "state between generations",
-                "ms to breed a generation",
-            ),
+    if record.encodings is not None:
+        text += f"\n## The encodings of `truncation_ga`\n\n{_about(record.encodings)}\n" + _table(
+            ("encoding", "weights", "mutations of a parent", "state between generations", "ms to breed a generation"),
             [
                 (c.encoding, c.num_weights, c.num_mutations, show_bytes(c.num_bytes), f"{1000 * c.seconds:.3g}")
-                for c in costs
+                for c in record.encodings.rows
             ],
         )
     return text
+
+
+def _about(part: Part) -> str:
+    return "".join(f"- {line}\n" for line in part.about)
 
 
 def _cells(row: Row) -> tuple[Any, ...]:

@@ -7,14 +7,24 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 
 import jaxga
 from jaxga.loop import as_keys
-from jaxga.tasks.neuroevolution import neuroevolution
+from jaxga.operators.genes import reflect
+from jaxga.tasks.neuroevolution import Neuroevolution, neuroevolution
 from jaxga.tasks.ppo import ppo
 
-METHODS = ("truncation_ga", "evosax_simple_ga", "evosax_open_es", "evosax_sep_cma_es", "random_search")
+# Options of evosax's methods: the step of truncation_ga; of the strategies the best of a few that were tried.
+METHODS: dict[str, dict[str, float]] = {
+    "truncation_ga": {},
+    "evosax_simple_ga": {"std": 0.03, "crossover_rate": 0.0},
+    "evosax_open_es": {"std": 0.05, "learning_rate": 0.03},
+    "evosax_sep_cma_es": {"initial_std": 0.1},
+    "random_search": {},
+}
 PPO = "ppo"
+_NUM_FRESH = 64
 # Each of PPO's two networks sees a frame in the rollout, and four times in training.
 _PPO_EPOCHS = 4
 
@@ -60,10 +70,10 @@ def evolve(setup: Setup, method: str, num_searches: int) -> Row:
     search = partial(
         jaxga.optimize_many,
         task,
-        algorithm=method,
+        algorithm=partial(jaxga.ALGORITHMS[method], **METHODS[method]),
         population_size=setup.population_size,
         num_generations=setup.num_generations,
-        num_fresh=64,
+        num_fresh=_NUM_FRESH,
         keep_model="none",
     )
     halves, seconds = _timed_halves(lambda keys: search(keys=keys), num_searches)
@@ -80,15 +90,34 @@ def evolve(setup: Setup, method: str, num_searches: int) -> Row:
         seconds=seconds,
         forward=float(frames[-1]),
         backward=0.0,
-        fresh=[result.fresh_value for result in results],
+        fresh=[_fresh(task, result) for result in results],
         curve=list(zip(frames.tolist(), believed.tolist(), strict=True)),
     )
 
 
+def _fresh(task: Neuroevolution, result: jaxga.Result) -> float:
+    """The mean return under fresh seeds: of the winner, of a strategy with a distribution of the distribution's mean.
+
+    The best sample of a distribution was lucky most of all; its mean is what such a strategy gives.
+    """
+    assert result.state is not None
+    mean = getattr(getattr(result.state.algorithm, "strategy", None), "mean", None)
+    if mean is None:
+        return result.fresh_value
+    keys = jax.random.split(jax.random.key(1), _NUM_FRESH)
+    setting = task.space.decode(reflect(mean))
+    return float(_evaluate(task, keys, setting).mean())
+
+
+@jax.jit
+def _evaluate(task: Neuroevolution, keys: Array, setting: dict[str, Array]) -> Array:
+    return jax.vmap(lambda key: task.evaluate(key, setting).value)(keys)
+
+
 def train_ppo(env: str, num_frames: float, num_agents: int) -> Row:
-    """PPO with its preset for the environment; an even number of agents, each trained alone."""
+    """PPO with its preset for the environment; an even number of agents, half of them side by side."""
     task = ppo(env, num_steps=int(num_frames), num_episodes=64)
-    train = jax.jit(lambda task, keys: jax.lax.map(lambda key: task.evaluate(key, {}), keys))
+    train = jax.jit(lambda task, keys: jax.vmap(lambda key: task.evaluate(key, {}))(keys))
     halves, seconds = _timed_halves(lambda keys: jax.device_get(train(task, as_keys(keys))), num_agents)
     curves = np.concatenate([half.metrics["curve"] for half in halves])
     frames = task.num_rollouts * task.num_envs * task.rollout_length

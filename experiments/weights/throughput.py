@@ -36,7 +36,7 @@ class Pair(NamedTuple):
         return self.jaxga / self.evosax
 
 
-def measure(population_size: int, num_generations: int, num_rounds: int) -> list[Pair]:
+def measure(population_size: int, num_generations: int, num_rounds: int, num_pairs: int = 3) -> list[Pair]:
     """Each pair of programs in turn, ``num_rounds`` times, after a first call of each that compiles."""
     task = neuroevolution(ENV)
     flat, std = jnp.zeros(task.space.size), optax.constant_schedule(_STD)
@@ -52,7 +52,7 @@ def measure(population_size: int, num_generations: int, num_rounds: int) -> list
     ]
     frames = population_size * task.num_episodes * task.environment.max_steps * num_generations
     found = []
-    for method, beside, factory, strategy in pairs:
+    for method, beside, factory, strategy in pairs[:num_pairs]:
         algorithm = factory(task.space, population_size=population_size)
         programs = (
             _engine(task, algorithm, num_generations),

@@ -9,15 +9,15 @@ from experiments.weights import encodings
 
 
 def test_a_quick_run_writes_the_page_its_numbers_and_the_picture(tmp_path):
-    words = ["--quick", "--methods", "truncation_ga,random_search,ppo", "--only", "searches", "--out", str(tmp_path)]
+    words = ["--quick", "--methods", "truncation_ga,ppo", "--only", "searches", "--out", str(tmp_path)]
     assert neuroevolution.main(words) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"neuroevolution.md", "neuroevolution.json", "returns.png"}
     page = (tmp_path / "neuroevolution.md").read_text()
     assert "these figures mean nothing" in page
     assert str(tmp_path) not in page
     record = json.loads((tmp_path / "neuroevolution.json").read_text())
-    rows = {row["method"]: row for row in record["searches"]}
-    assert list(rows) == ["truncation_ga", "random_search", "ppo"]
+    rows = {row["method"]: row for row in record["searches"]["rows"]}
+    assert list(rows) == ["truncation_ga", "ppo"]
     evolved = rows["truncation_ga"]
     # 8 members x 2 generations, an episode each of 20 steps at most; a forward pass a step.
     assert 8 * 2 < evolved["frames"] <= 8 * 2 * 20
@@ -28,6 +28,10 @@ def test_a_quick_run_writes_the_page_its_numbers_and_the_picture(tmp_path):
     for row in rows.values():
         assert len(row["fresh"]) == 2
         assert f"| {row['method']} | {row['num_weights']} |" in page
+    # Another part is added to what is there.
+    assert neuroevolution.main(["--quick", "--only", "encodings", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "neuroevolution.md").read_text().startswith(page)
+    assert list(json.loads((tmp_path / "neuroevolution.json").read_text())) == ["searches", "encodings"]
 
 
 def test_the_encodings_hold_what_the_page_says():

@@ -9,6 +9,8 @@ from jax.flatten_util import ravel_pytree
 
 import jaxga
 from jaxga.tasks.neuroevolution import WeightSpace, neuroevolution
+from jaxga.tasks.ppo.environments import adapt
+from tests.tasks.test_ppo import Probe
 
 
 def forward(params, observation):
@@ -65,10 +67,27 @@ def test_the_value_is_what_gymnax_gives_step_by_step(env, num_steps):
             total, time = total + float(reward), time + 1
         returns.append(total)
         lengths.append(time)
-    assert len(set(lengths)) > 1 or num_steps  # episodes end at different times
     np.testing.assert_allclose(evaluation.value, np.mean(returns), rtol=1e-6)
     np.testing.assert_allclose(evaluation.metrics["return std"], np.std(returns), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(evaluation.metrics["episode length"], np.mean(lengths), rtol=1e-6)
+
+
+class Uneven(Probe):
+    """Pays 1 a step, also after the end of an episode, which comes after 1 step or 4."""
+
+    def step_env(self, key, state, action, params):
+        observation, state, reward, _, info = super().step_env(key, state, action, params)
+        return observation, state, reward, state.time >= jnp.where(state.side > 0, 1, 4), info
+
+
+def test_nothing_is_paid_after_the_end_of_an_episode():
+    game, key = Uneven(reward=lambda side, time, action: 1.0), jax.random.key(2)
+    task = neuroevolution(adapt(game, game.default_params), hidden_sizes=(), num_episodes=6)
+    starts = [game.reset_env(k, game.default_params)[1] for k in jax.random.split(jax.random.split(key)[0], 6)]
+    expected = [1.0 if state.side > 0 else 4.0 for state in starts]
+    assert len(set(expected)) == 2
+    evaluation = jax.jit(task.evaluate)(key, {"weights": jnp.ones(task.space.size)})
+    assert float(evaluation.value) == float(evaluation.metrics["episode length"]) == np.mean(expected)
 
 
 def test_truncation_improves_cartpole_and_the_run_keeps_the_network(tmp_path):
