@@ -19,8 +19,6 @@ from jaxga.cli.start import use_compilation_cache
 from jaxga.runs.records import environment
 from jaxga.text import check_choice
 
-# What PPO can do is seen by then, and it costs more a frame.
-_MAX_PPO_FRAMES = 500_000
 PARTS = ("searches", "throughput", "encodings")
 SETUPS = {
     setup.env: setup
@@ -37,7 +35,7 @@ SETUPS = {
 class Options:
     """Evolve the weights of policies without a gradient, and measure what it takes.
 
-    searches: several methods with the same number of episodes, and PPO with as many frames. throughput: frames a second
+    searches: several methods with the same number of episodes, and PPO. throughput: frames a second
     beside evosax's own loop. encodings: genes or seeds of mutations. Prints a page; --out also writes it, with its
     numbers and a picture. Parts that are in DIR already and not measured now are kept.
     """
@@ -102,19 +100,16 @@ def _about(options: Options, given: Sequence[str]) -> list[str]:
 
 
 def _searched(options: Options, envs: Sequence[str], methods: Sequence[str]) -> Iterator[Row]:
-    """The rows, each printed when it is there; PPO has the frames of the first method, up to a limit."""
+    """The rows, each printed when it is there."""
     for env in envs:
-        setup = SETUPS[env]
-        num = options.num_searches
+        setup, num = SETUPS[env], options.num_searches
         if options.quick:
             setup, num = Setup(env, 8, 2, (4,), num_episodes=1, num_steps=20), 2
-        frames = 0.0
         for method in methods:
             if method == PPO:
-                row = searches.train_ppo(env, min(max(frames, 512), _MAX_PPO_FRAMES), num)
+                row = searches.train_ppo(env, num, 512 if options.quick else None)
             else:
                 row = searches.evolve(setup, method, num)
-                frames = frames or row.frames
             print(f"{env}, {method}: {sum(row.fresh) / len(row.fresh):.4g}, {row.seconds:.3g} s", flush=True)
             yield row
 

@@ -26,7 +26,8 @@ _COLOURS = {
 _EXPLAINED = """
 Every evolved method plays the same number of episodes. Frames: steps until the ends of the episodes, of one search.
 Seconds: of one search, without compiling. A pass is one observation through one network: evolution needs one forward
-pass a frame; PPO sends a frame through actor and critic once in the rollout, and four times each way in training.
+pass a frame; PPO sends a frame through actor and critic in the rollout, and in every epoch each way. PPO has the frames
+of its own recorded runs, not those of the others.
 Return: under fresh seeds, of the winner (of OpenES and CMA-ES the mean of the distribution, of PPO the agent), mean ±
 standard deviation over the searches, in brackets the worst and the best.
 """

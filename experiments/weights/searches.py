@@ -1,4 +1,4 @@
-"""Searches for a policy's weights, each method with the same number of episodes; and PPO with as many frames."""
+"""Searches for a policy's weights, each method with the same number of episodes; and PPO."""
 
 import time
 from collections.abc import Callable
@@ -25,8 +25,9 @@ METHODS: dict[str, dict[str, float]] = {
 }
 PPO = "ppo"
 _NUM_FRESH = 64
-# Each of PPO's two networks sees a frame in the rollout, and four times in training.
-_PPO_EPOCHS = 4
+# Environment steps and epochs with which its defaults are known to solve each (benchmarks/README.md); and MinAtar's.
+_PPO_SIZES = {"CartPole-v1": (100_000, 4), "Acrobot-v1": (100_000, 4), "Pendulum-v1": (200_000, 10)}
+_PPO_OTHER_SIZES = (500_000, 4)
 
 
 class Setup(NamedTuple):
@@ -114,9 +115,10 @@ def _evaluate(task: Neuroevolution, keys: Array, setting: dict[str, Array]) -> A
     return jax.vmap(lambda key: task.evaluate(key, setting).value)(keys)
 
 
-def train_ppo(env: str, num_frames: float, num_agents: int) -> Row:
+def train_ppo(env: str, num_agents: int, num_steps: int | None = None) -> Row:
     """PPO with its preset for the environment; an even number of agents, half of them side by side."""
-    task = ppo(env, num_steps=int(num_frames), num_episodes=64)
+    own_steps, num_epochs = _PPO_SIZES.get(env, _PPO_OTHER_SIZES)
+    task = ppo(env, num_steps=num_steps or own_steps, num_epochs=num_epochs, num_episodes=_NUM_FRESH)
     train = jax.jit(lambda task, keys: jax.vmap(lambda key: task.evaluate(key, {}))(keys))
     halves, seconds = _timed_halves(lambda keys: jax.device_get(train(task, as_keys(keys))), num_agents)
     curves = np.concatenate([half.metrics["curve"] for half in halves])
@@ -128,8 +130,9 @@ def train_ppo(env: str, num_frames: float, num_agents: int) -> Row:
         num_weights=sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(task._init, jax.random.key(0)))),
         frames=frames,
         seconds=seconds,
-        forward=frames * 2.0 * (1 + _PPO_EPOCHS),
-        backward=frames * 2.0 * _PPO_EPOCHS,
+        # Both of its networks see a frame in the rollout, and in every epoch.
+        forward=frames * 2.0 * (1 + num_epochs),
+        backward=frames * 2.0 * num_epochs,
         fresh=np.concatenate([half.value for half in halves]).tolist(),
         curve=list(zip(places.tolist(), curves.mean(0).tolist(), strict=True)),
     )
