@@ -77,7 +77,11 @@ def _run(options: Options, given: Sequence[str]) -> None:
     about = _about(options, given)
     record = page.Record.read(options.out) if options.out is not None else page.Record()
     if "searches" in parts:
-        record.searches = page.Part(about, list(_searched(options, envs, methods)))
+        record.searches = page.Part(about, [])
+        for row in _searched(options, envs, methods):
+            record.searches.rows.append(row)
+            if options.out is not None:  # a long run that is stopped keeps what it has
+                record.write(options.out)
     sizes = (16, 2, 1, 1) if options.quick else (256, 5, 7)
     if "throughput" in parts:
         record.throughput = page.Part(about, throughput.measure(*sizes))
