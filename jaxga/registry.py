@@ -18,6 +18,7 @@ from jaxga.algorithms import (
     latin_hypercube,
     random_search,
     sobol_search,
+    truncation_ga,
 )
 from jaxga.base import Algorithm
 from jaxga.operators import CROSSOVERS, MUTATIONS, SELECTIONS, SURVIVALS
@@ -26,6 +27,7 @@ from jaxga.surrogates import SURROGATES
 ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
     "invasive_ga": invasive_ga,
     "ga": ga,
+    "truncation_ga": truncation_ga,
     "random_search": random_search,
     "sobol_search": sobol_search,
     "latin_hypercube": latin_hypercube,

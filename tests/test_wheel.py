@@ -90,7 +90,18 @@ def test_the_wheel_from_the_sdist_is_the_same(installed, tmp_path):
 def test_the_wheel_registers_the_tasks(installed):
     [distribution] = importlib.metadata.distributions(path=[str(installed)])
     names = {entry.name for entry in distribution.entry_points if entry.group == "jaxga.tasks"}
-    assert names == {"adaboost", "cartpole", "cnn", "guess", "knn", "mnist", "ppo", "random_forest", "svm"}
+    assert names == {
+        "adaboost",
+        "cartpole",
+        "cnn",
+        "guess",
+        "knn",
+        "mnist",
+        "neuroevolution",
+        "ppo",
+        "random_forest",
+        "svm",
+    }
 
 
 def test_a_task_that_ships_runs_from_the_wheel(jaxga, installed):

@@ -17,6 +17,8 @@ from jaxga.space import SearchSpace
 
 _SOBOL_BITS = 24
 _MAX_MAXIMIN = 256
+# In so many dimensions all distances are nearly equal, and they are compiled gene by gene.
+_MAX_MAXIMIN_GENES = 256
 
 
 def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: int = 1) -> Array:
@@ -28,6 +30,8 @@ def latin_hypercube_sample(key: Array, num: int, num_genes: int, num_samples: in
 def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int = 20) -> Array:
     """The one of ``num_tries`` Latin hypercubes with the largest distance between its nearest two points.
 
+    Of more than 256 genes it is the first one.
+
     Source: M. D. McKay, R. J. Beckman, W. J. Conover, "A comparison of three methods for selecting values of
     input variables", 1979; M. E. Johnson, L. M. Moore, D. Ylvisaker, "Minimax and maximin distance designs", 1990.
     """
@@ -35,6 +39,8 @@ def maximin_latin_hypercube(key: Array, num: int, num_genes: int, num_tries: int
     def nearest(sample: Array) -> Array:
         return jnp.min(square_distances(sample) + 1e6 * jnp.eye(num))
 
+    if num_genes > _MAX_MAXIMIN_GENES:
+        num_tries = 1
     samples = latin_hypercube_sample(key, num, num_genes, num_tries)
     if num_tries == 1:
         return samples[0]

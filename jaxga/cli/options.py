@@ -230,7 +230,7 @@ class Options:
     ] = None
     env: Annotated[
         str | None,
-        Option(rich_help_panel=_TRAINING, show_default="CartPole-v1", help="ppo: gymnax environment."),
+        Option(rich_help_panel=_TRAINING, show_default="CartPole-v1", help="ppo, neuroevolution: gymnax environment."),
         Use(task="env"),
     ] = None
     metric: Annotated[

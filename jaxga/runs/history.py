@@ -19,6 +19,9 @@ from jaxga.space import SearchSpace, is_missing
 
 Columns = dict[str, np.ndarray]
 
+# Genomes that wait to become columns: those of a network are larger than its row.
+_MAX_BYTES = 64 * 2**20
+
 # The columns that are neither a hyperparameter nor a metric. Metrics are float32.
 _DTYPES: dict[str, Any] = {
     "run": np.str_,
@@ -224,11 +227,15 @@ class History:
         self.num_omitted = 0
         self._blocks: list[Columns] = []
         self._appended: list[Record] = []  # not yet columns: those of many generations are made at once
+        self._num_bytes = 0  # of their genomes
         self._estimates: dict[int, float] = {}
 
     def append(self, record: Record) -> None:
         """Add one generation, or several stacked on a first axis, the arrays on the host."""
         self._appended.append(record)
+        self._num_bytes += record.offspring.genomes.nbytes
+        if self._num_bytes > _MAX_BYTES:
+            self._convert()
 
     def extend(self, columns: Columns, estimates: Mapping[int, float]) -> None:
         """Add rows of another history, and the :attr:`estimates` by number of generation."""
@@ -242,7 +249,7 @@ class History:
             return
         stacked = [r if np.ndim(r.generation) else jax.tree.map(lambda x: x[None], r) for r in self._appended]
         record = jax.tree.map(lambda *parts: np.concatenate(parts), *stacked)
-        self._appended = []
+        self._appended, self._num_bytes = [], 0
         self._blocks.append(to_columns(record, self.space, self.objective, self.num_replicates))
         best = self.objective.sign * record.best.loss.astype(float)
         self._estimates |= dict(zip(record.generation.tolist(), best.tolist(), strict=True))

@@ -175,6 +175,45 @@ def advantages(
     return jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)[1]
 
 
+class Episodes(NamedTuple):
+    """E episodes that begin together.
+
+    Attributes:
+        total: f32[E], the return so far.
+        length: i32[E], the steps so far.
+        alive: bool[E], whether an episode goes on; after its end nothing is added.
+    """
+
+    observation: Array
+    state: Any
+    total: Array
+    length: Array
+    alive: Array
+
+    @classmethod
+    def begin(cls, environment: Environment, key: Array, num: int) -> "Episodes":
+        observation, state = jax.vmap(environment.reset)(jax.random.split(key, num))
+        return cls(observation, state, jnp.zeros(num), jnp.zeros(num, jnp.int32), jnp.ones(num, bool))
+
+    def step(
+        self,
+        environment: Environment,
+        distribution: Distribution,
+        policy: Callable[[Array], Array],
+        keys: Array,
+    ) -> "Episodes":
+        """One step of each with the most probable action, under keys [E]."""
+        action = distribution.sample(policy(self.observation), 0.0)
+        step = jax.vmap(environment.step)(keys, self.state, jax.vmap(distribution.to_environment, 1)(action))
+        return Episodes(
+            observation=step.observation,
+            state=step.state,
+            total=self.total + jnp.where(self.alive, step.reward, 0.0),
+            length=self.length + self.alive,
+            alive=self.alive & ~(step.terminated | step.truncated),
+        )
+
+
 def greedy_returns(
     environment: Environment,
     distribution: Distribution,
@@ -184,15 +223,34 @@ def greedy_returns(
 ) -> Array:
     """Returns f32[num_episodes], of one episode each with the most probable action at every step."""
     key_reset, key_step = jax.random.split(key)
-    observation, state = jax.vmap(environment.reset)(jax.random.split(key_reset, num_episodes))
-
-    def advance(carry: tuple[Array, Any, Array, Array], keys: Array) -> tuple[tuple[Array, Any, Array, Array], None]:
-        observation, state, total, alive = carry
-        action = distribution.sample(policy(observation), 0.0)
-        step = jax.vmap(environment.step)(keys, state, jax.vmap(distribution.to_environment, 1)(action))
-        total = total + jnp.where(alive, step.reward, 0.0)
-        return (step.observation, step.state, total, alive & ~(step.terminated | step.truncated)), None
-
     keys = jax.random.split(key_step, (environment.max_steps, num_episodes))
-    carry = (observation, state, jnp.zeros(num_episodes), jnp.ones(num_episodes, bool))
-    return jax.lax.scan(advance, carry, keys)[0][2]
+    episodes = Episodes.begin(environment, key_reset, num_episodes)
+    advance = lambda episodes, keys: (episodes.step(environment, distribution, policy, keys), None)  # noqa: E731
+    return jax.lax.scan(advance, episodes, keys)[0].total
+
+
+def greedy_episodes(
+    environment: Environment,
+    distribution: Distribution,
+    policy: Callable[[Array], Array],
+    key: Array,
+    num_episodes: int,
+) -> Episodes:
+    """As :func:`greedy_returns`, of policies whose episodes are short: the loop ends with the last of them.
+
+    Vmapped, it ends with the last episode of all policies. The work of a trained agent's episodes is counted before
+    they are played, so that :func:`greedy_returns` has a fixed number of steps.
+    """
+    key_reset, key_step = jax.random.split(key)
+
+    def advance(carry: tuple[Array, Episodes]) -> tuple[Array, Episodes]:
+        time, episodes = carry
+        keys = jax.random.split(jax.random.fold_in(key_step, time), num_episodes)
+        return time + 1, episodes.step(environment, distribution, policy, keys)
+
+    def goes_on(carry: tuple[Array, Episodes]) -> Array:
+        time, episodes = carry
+        return (time < environment.max_steps) & episodes.alive.any()
+
+    start = (jnp.int32(0), Episodes.begin(environment, key_reset, num_episodes))
+    return jax.lax.while_loop(goes_on, advance, start)[1]

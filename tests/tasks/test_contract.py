@@ -15,6 +15,7 @@ from jaxga.tasks.cnn import cnn
 from jaxga.tasks.data import ImageData
 from jaxga.tasks.guess import guess
 from jaxga.tasks.mnist import mnist
+from jaxga.tasks.neuroevolution import neuroevolution
 from jaxga.tasks.ppo import ppo
 from tests.tasks.test_factories import REGISTERED
 
@@ -68,6 +69,9 @@ ROWS = {
         is_noisy=True,
     ),
 }
+ROWS["neuroevolution"] = Row(
+    lambda: neuroevolution("CartPole-v1", hidden_sizes=(4,), num_episodes=2, num_steps=60), is_noisy=True
+)
 CLASSICAL = {"svm": svm, "knn": knn, "adaboost": adaboost, "random_forest": random_forest}
 ROWS |= {
     name: Row(partial(factory, "wine", num_folds=2, num_workers=1), is_noisy=True)

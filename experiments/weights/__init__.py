@@ -1,0 +1,1 @@
+"""Neuroevolution measured: searches at equal episodes, speed beside evosax's own loop, the encodings."""
