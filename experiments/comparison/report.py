@@ -71,7 +71,12 @@ def scored(budget: Budget, problems: Sequence[Problem]) -> dict[str, dict[str, n
     """The curves as regrets: from the best value met where the optimum is not known, else with ties below FLOOR."""
     regrets: dict[str, dict[str, np.ndarray]] = {method: {} for method in budget.curves}
     for problem in problems:
-        rows = {m: by_problem[problem.name] for m, by_problem in budget.curves.items() if problem.name in by_problem}
+        # Ours are float32: so rounded, equal losses of a peer are ties.
+        rows = {
+            method: np.asarray(by_problem[problem.name], np.float32).astype(np.float64)
+            for method, by_problem in budget.curves.items()
+            if problem.name in by_problem
+        }
         if not rows:
             continue
         least = 0.0 if problem.knows_optimum else min(float(np.nanmin(curve)) for curve in rows.values())
@@ -154,7 +159,7 @@ def write(
     focus: str,
     protocol: Protocol | None = None,
 ) -> dict[str, Any]:
-    """Write all files; returns what is in the JSON."""
+    """Write all files (of a score no regrets); returns what is in the JSON."""
     summaries = {budget.name: summarise(budget, problems) for budget in budgets}
     if protocol:
         head = {**head, "figure": protocol.figure, "published": protocol.published, "published_in": protocol.source}
@@ -163,7 +168,8 @@ def write(
     record = {**head, "budgets": summaries}
     (folder / "comparison.json").write_text(json.dumps(record, indent=1) + "\n")
     (folder / "comparison.md").write_text(_markdown(record, focus))
-    _plot_regret(folder / "regret.png", budgets, summaries, problems)
+    if protocol is None or protocol.figure != "score":  # the losses of a score are in different units
+        _plot_regret(folder / "regret.png", budgets, summaries, problems)
     _plot_wins(folder / "win_rates.png", summaries, focus)
     return record
 
@@ -230,7 +236,11 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
 def _protocol_tables(figures: dict[str, Any], record: dict[str, Any]) -> list[str]:
     what, digits = _FIGURES[record["figure"]]
     lines = [*what, f"({record['published_in']}). In brackets: 95 % bootstrap intervals over the seeds.", ""]
-    rows = [[method, _interval(figure, digits)] for method, figure in figures.items()]
+    # One search of each has no interval.
+    rows = [
+        [method, _interval(figure, digits) if figure["low"] < figure["high"] else f"{figure['mean']:.{digits}f}"]
+        for method, figure in figures.items()
+    ]
     rows += [[f"{name}, published", f"{value:.3f}"] for name, value in record["published"].items()]
     lines += _table(["method", "mean"], rows)
     columns = [figure["by_problem"] for figure in figures.values()]
