@@ -174,7 +174,7 @@ def catalogue() -> dict[str, Problem]:
 
 
 def select(names: str) -> list[Problem]:
-    """``development``, ``reporting``, ``all`` (both halves), or problems by name as ``a,b,c``; see ``_GROUPS``.
+    """Both halves (``all``), one of them, another of ``_GROUPS``, or problems by name with commas between.
 
     Heavy ones are selected by name alone.
 
