@@ -50,7 +50,7 @@ class Options:
 
     problems: Annotated[
         str,
-        Option(help="development, reporting, all (both halves), bbob, conditional, or problems by name (a,b,c)."),
+        Option(help="development, reporting, all (both halves), bbob, challenge, conditional, or by name (a,b,c)."),
     ] = "reporting"
     protocol: Annotated[
         str | None, Option(help=f"Problems, budget and figure of a published comparison: {', '.join(PROTOCOLS)}.")

@@ -18,6 +18,7 @@ from jax import Array
 
 from experiments.comparison import synthetic
 from experiments.comparison.bbob import NUM_FUNCTIONS, bbob
+from experiments.comparison.challenge import CHALLENGE
 from experiments.comparison.conditional import CONDITIONAL
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.models import MODELS, Model
@@ -30,7 +31,7 @@ Half = Literal["development", "reporting", "protocol"]
 _FEW_EVALUATIONS = 100
 _NUM_FRESH = 4
 # What may be named instead of problems, beside all.
-_GROUPS = ("development", "reporting", "bbob", "conditional")
+_GROUPS = ("development", "reporting", "bbob", "challenge", "conditional")
 
 
 class ScoredTask(Task, Protocol):
@@ -166,12 +167,14 @@ def catalogue() -> dict[str, Problem]:
     for function in range(1, NUM_FUNCTIONS + 1):
         name = f"bbob-f{function}"
         problems.append(Problem(name, "bbob", name, "protocol", partial(bbob, function)))
+    for name, build in CHALLENGE.items():
+        problems.append(Problem(name, "challenge", name, "protocol", build, knows_optimum=False))
     problems += [Problem(name, "conditional", name, "protocol", build) for name, build in CONDITIONAL.items()]
     return {problem.name: problem for problem in problems}
 
 
 def select(names: str) -> list[Problem]:
-    """``development``, ``reporting``, ``all`` (both), ``bbob``, ``conditional``, or problems by name as ``a,b,c``.
+    """Both halves (``all``), one of them, another of ``_GROUPS``, or problems by name with commas between.
 
     Heavy ones are selected by name alone.
 

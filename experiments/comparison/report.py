@@ -11,11 +11,28 @@ from matplotlib.axes import Axes
 
 from experiments.comparison.problems import Problem
 from experiments.comparison.protocols import Protocol
-from experiments.comparison.statistics import mean_ranks, relative_regrets, win_rates
+from experiments.comparison.statistics import mean_ranks, relative_regrets, scores, win_rates
 from jaxga.report.plots import STYLE
 
 # Below it regrets are tied: float32 resolves no less of values of the size of the offset.
 FLOOR = 1e-6
+# What a protocol's figure is, and its digits.
+_FIGURES = {
+    "regret": (
+        [
+            "Mean over the problems of a method's median regret, in units of the median regret of random sampling that",
+            "is published",
+        ],
+        3,
+    ),
+    "score": (
+        [
+            "Score, the mean over problems and seeds: 100 for the best loss that any method met here, 0 for the loss",
+            "of the median random setting or a worse one",
+        ],
+        1,
+    ),
+}
 _COLOURS = [
     "#D55E00",
     "#0072B2",
@@ -54,7 +71,12 @@ def scored(budget: Budget, problems: Sequence[Problem]) -> dict[str, dict[str, n
     """The curves as regrets: from the best value met where the optimum is not known, else with ties below FLOOR."""
     regrets: dict[str, dict[str, np.ndarray]] = {method: {} for method in budget.curves}
     for problem in problems:
-        rows = {m: by_problem[problem.name] for m, by_problem in budget.curves.items() if problem.name in by_problem}
+        # Ours are float32: so rounded, equal losses of a peer are ties.
+        rows = {
+            method: np.asarray(by_problem[problem.name], np.float32).astype(np.float64)
+            for method, by_problem in budget.curves.items()
+            if problem.name in by_problem
+        }
         if not rows:
             continue
         least = 0.0 if problem.knows_optimum else min(float(np.nanmin(curve)) for curve in rows.values())
@@ -113,13 +135,19 @@ def summarise(budget: Budget, problems: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
-def relative_regret(budget: Budget, problems: Sequence[Problem], units: dict[str, float]) -> dict[str, Any]:
+def protocol_figures(budget: Budget, problems: Sequence[Problem], protocol: Protocol) -> dict[str, Any]:
     """A protocol's figure of every method that ran on all of its problems, the best first, and its terms."""
-    finals = {m: {p: curve[:, -1] for p, curve in rows.items()} for m, rows in scored(budget, problems).items()}
-    figures = {m: relative_regrets(rows, units) for m, rows in finals.items() if len(rows) == len(units)}
+    units, is_score = protocol.units, protocol.figure == "score"
+    curves = budget.curves if is_score else scored(budget, problems)
+    finals = {m: {p: rows[p][:, -1] for p in units} for m, rows in curves.items() if len(rows) == len(units)}
+    if is_score:
+        best = {p: min(float(rows[p].min()) for rows in curves.values() if p in rows) for p in units}
+        figures = {m: scores(rows, best, units) for m, rows in finals.items()}
+    else:
+        figures = {m: relative_regrets(rows, units) for m, rows in finals.items()}
     return {
         method: {**mean._asdict(), "by_problem": dict(zip(units, values, strict=True))}
-        for method, (mean, values) in sorted(figures.items(), key=lambda item: item[1][0].mean)
+        for method, (mean, values) in sorted(figures.items(), key=lambda item: item[1][0].mean, reverse=is_score)
     }
 
 
@@ -131,16 +159,17 @@ def write(
     focus: str,
     protocol: Protocol | None = None,
 ) -> dict[str, Any]:
-    """Write all files; returns what is in the JSON."""
+    """Write all files (of a score no regrets); returns what is in the JSON."""
     summaries = {budget.name: summarise(budget, problems) for budget in budgets}
     if protocol:
-        head = {**head, "published": protocol.published, "published_in": protocol.source}
+        head = {**head, "figure": protocol.figure, "published": protocol.published, "published_in": protocol.source}
         for budget in budgets:
-            summaries[budget.name]["relative_regret"] = relative_regret(budget, problems, protocol.units)
+            summaries[budget.name]["protocol"] = protocol_figures(budget, problems, protocol)
     record = {**head, "budgets": summaries}
     (folder / "comparison.json").write_text(json.dumps(record, indent=1) + "\n")
     (folder / "comparison.md").write_text(_markdown(record, focus))
-    _plot_regret(folder / "regret.png", budgets, summaries, problems)
+    if protocol is None or protocol.figure != "score":  # the losses of a score are in different units
+        _plot_regret(folder / "regret.png", budgets, summaries, problems)
     _plot_wins(folder / "win_rates.png", summaries, focus)
     return record
 
@@ -166,8 +195,8 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
     ]
     for name, budget in record["budgets"].items():
         lines += [f"## {name} (members x generations), {len(budget['problems'])} problems", ""]
-        if "relative_regret" in budget:
-            lines += _protocol_tables(budget["relative_regret"], record)
+        if "protocol" in budget:
+            lines += _protocol_tables(budget["protocol"], record)
         methods = sorted(budget["win_rate"], key=lambda m, b=budget: b["mean_rank"].get(m, {"mean": 99.0})["mean"])
         rows = []
         for method in methods:
@@ -193,7 +222,7 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
             rates = budget["win_rate"]
             cells = [[m, *(f"{rates[m][o]['mean']:.2f}" if o != m else "" for o in ranked)] for m in ranked]
             lines += _table(["", *ranked], cells)
-        for problem, quartiles in budget["final_value_quartiles"].items():
+        for problem, quartiles in ({} if "protocol" in budget else budget["final_value_quartiles"]).items():
             lines += [f"Loss of {problem} for what is recommended, median over the seeds and quartiles:", ""]
             cells = [[m, f"{q[1]:.5g} [{q[0]:.5g}, {q[2]:.5g}]"] for m, q in quartiles.items()]
             lines += _table(["method", "loss"], cells)
@@ -205,15 +234,17 @@ def _markdown(record: dict[str, Any], focus: str) -> str:
 
 
 def _protocol_tables(figures: dict[str, Any], record: dict[str, Any]) -> list[str]:
-    lines = [
-        "Mean over the problems of a method's median regret, in units of the median regret of random sampling that is"
+    what, digits = _FIGURES[record["figure"]]
+    lines = [*what, f"({record['published_in']}). In brackets: 95 % bootstrap intervals over the seeds.", ""]
+    # One search of each has no interval.
+    rows = [
+        [method, _interval(figure, digits) if figure["low"] < figure["high"] else f"{figure['mean']:.{digits}f}"]
+        for method, figure in figures.items()
     ]
-    lines += [f"published ({record['published_in']}). In brackets: 95 % bootstrap intervals over the seeds.", ""]
-    rows = [[method, _interval(figure, 3)] for method, figure in figures.items()]
     rows += [[f"{name}, published", f"{value:.3f}"] for name, value in record["published"].items()]
     lines += _table(["method", "mean"], rows)
     columns = [figure["by_problem"] for figure in figures.values()]
-    cells = [[p, *(f"{column[p]:.3f}" for column in columns)] for p in columns[0]] if columns else []
+    cells = [[p, *(f"{column[p]:.{digits}f}" for column in columns)] for p in columns[0]] if columns else []
     return lines + _table(["problem", *figures], cells)
 
 

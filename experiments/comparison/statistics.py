@@ -5,7 +5,7 @@ another method's: the seeds are independent, so all pairs of them are compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,12 +68,25 @@ def relative_regrets(by_problem: Mapping[str, np.ndarray], units: Mapping[str, f
 
     The problems are a fixed set: the interval is over the seeds.
     """
+    return _over_seeds([by_problem[problem] / unit for problem, unit in units.items()], np.median)
+
+
+def scores(
+    by_problem: Mapping[str, np.ndarray], best: Mapping[str, float], typical: Mapping[str, float]
+) -> tuple[Estimate, list[float]]:
+    """The mean over the problems of one method's mean score, with its interval over the seeds, and its terms.
+
+    A loss scores 100 if it is the ``best`` one, and 0 if it is the ``typical`` one or worse.
+    """
+    regrets = [(by_problem[p] - best[p]) / (typical[p] - best[p]) for p in typical]
+    return _over_seeds([100.0 * (1.0 - np.minimum(regret, 1.0)) for regret in regrets], np.mean)
+
+
+def _over_seeds(rows: Sequence[np.ndarray], summary: Callable[..., Any]) -> tuple[Estimate, list[float]]:
+    """The mean over the problems, a fixed set, of a summary of their seeds f64[S], and the values of which it is."""
     rng = np.random.default_rng(0)
-    values, drawn = [], []
-    for problem, unit in units.items():
-        regrets = by_problem[problem] / unit
-        values.append(float(np.median(regrets)))
-        drawn.append(np.median(regrets[rng.integers(len(regrets), size=(_NUM_BOOTSTRAPS, len(regrets)))], axis=1))
+    values = [float(summary(row)) for row in rows]
+    drawn = [summary(row[rng.integers(len(row), size=(_NUM_BOOTSTRAPS, len(row)))], axis=1) for row in rows]
     low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
     return Estimate(float(np.mean(values)), float(low), float(high)), values
 

@@ -1,6 +1,7 @@
 """The comparison: its problems have the optima and noise they say, its statistics are right, its budgets equal."""
 
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,10 @@ import pytest
 import jaxga
 from experiments import compare
 from experiments.comparison import cache, peers, report, runs, statistics, synthetic, variants
+from experiments.comparison.challenge import CHALLENGE, typical_loss
 from experiments.comparison.functions import FUNCTIONS
 from experiments.comparison.problems import catalogue, deal, select
-from experiments.comparison.protocols import Protocol
+from experiments.comparison.protocols import PROTOCOLS, Protocol
 from jaxga import Categorical, Integer, LogUniform, Uniform, invasive_ga
 from jaxga.cli.arguments import parse
 from jaxga.surrogates import SURROGATES
@@ -155,27 +157,91 @@ def test_a_protocols_figure_by_hand():
 
 def test_a_protocol_reports_those_that_ran_on_all_its_problems_beside_what_is_published(tmp_path):
     problems = [catalogue()["bbob-f1"], catalogue()["bbob-f2"]]
-    protocol = Protocol("bbob", 4, "2x2", {"bbob-f1": 2.0, "bbob-f2": 8.0}, {"theirs": 0.5}, "A paper")
+    protocol = Protocol("regret", "bbob", 4, "2x2", {"bbob-f1": 2.0, "bbob-f2": 8.0}, {"theirs": 0.5}, "A paper")
     whole = {"bbob-f1": np.array([[3.0, 1.0]]), "bbob-f2": np.array([[3.0, 2.0]])}
     part = {"bbob-f1": np.array([[0.0, 0.0]])}
     head = dict.fromkeys(("command", "machine", "date", "problems", "seeds"), "")
     head |= {"versions": {}, "methods": {}, "failures": []}
     budget = report.Budget("2x2", 2, 2, {"a": whole, "b": part}, {"a": 1.0, "b": 1.0}, {})
     record = report.write(tmp_path, head, [budget], problems, "a", protocol)
-    figures = record["budgets"]["2x2"]["relative_regret"]
+    figures = record["budgets"]["2x2"]["protocol"]
     assert list(figures) == ["a"]
     assert figures["a"]["mean"] == (0.5 + 0.25) / 2
     text = (tmp_path / "comparison.md").read_text()
-    assert "| a | 0.375 [0.375, 0.375] |" in text
+    assert "| a | 0.375 |" in text
     assert "| theirs, published | 0.500 |" in text
     assert "| bbob-f2 | 0.250 |" in text
 
 
-def test_a_protocol_decides_problems_and_budget():
-    options, protocol = compare.apply_protocol(parse(compare.Options, ["--protocol", "bbob", "--seeds", "2"]))
-    assert (options.problems, options.budgets, options.seeds) == ("bbob", "4x50,8x25,10x20", 2)
-    assert [p.name for p in select(options.problems)] == list(protocol.units)
-    assert all(size * generations == 200 for size, generations in compare.parse_budgets(options.budgets))
+@pytest.mark.parametrize(
+    ("name", "budgets", "num_evaluations"), [("bbob", "4x50,8x25,10x20", 200), ("challenge", "8x16", 128)]
+)
+def test_a_protocol_decides_problems_and_budget(name, budgets, num_evaluations):
+    options, protocol = compare.apply_protocol(parse(compare.Options, ["--protocol", name, "--seeds", "2"]))
+    assert (options.problems, options.budgets, options.seeds) == (name, budgets, 2)
+    problems = select(options.problems)
+    assert [p.name for p in problems] == list(protocol.units)
+    assert not {p.name for p in problems} & {p.name for p in select("all")}
+    assert all(size * generations == num_evaluations for size, generations in compare.parse_budgets(options.budgets))
+
+
+def test_a_score_by_hand(tmp_path):
+    """100 is the best loss that any method met; what is worse than the typical one scores 0."""
+    problems = [catalogue()[f"challenge-tree-iris-{measure}"] for measure in ("log_loss", "accuracy")]
+    protocol = Protocol("score", "challenge", 2, "2x1", {p.name: 2.0 for p in problems}, {}, "A paper")
+    first, second = protocol.units
+    curves = {
+        "a": {first: np.array([[-2.0], [3.0]]), second: np.array([[1.0], [1.0]])},  # 100, 0; 50, 50
+        "b": {first: np.array([[1.0], [1.0]]), second: np.array([[0.0], [2.0]])},  # 25, 25; 100, 0
+        "c": {first: np.array([[0.0]])},
+    }
+    figures = report.protocol_figures(report.Budget("2x1", 2, 1, curves, {}, {}), problems, protocol)
+    assert {method: figure["mean"] for method, figure in figures.items()} == {"a": 50.0, "b": 37.5}
+    assert list(figures) == ["a", "b"]
+    assert figures["a"]["by_problem"] == {first: 50.0, second: 50.0}
+
+
+def test_the_challenge_is_cross_validation_of_four_fifths_of_the_data():
+    pytest.importorskip("sklearn")
+    from sklearn import datasets, model_selection, tree
+
+    data, target = datasets.load_wine(return_X_y=True)
+    data, _, target, _ = model_selection.train_test_split(data, target, test_size=0.2, random_state=0)
+    # A share is searched along its logit: 0 is a half, log(1/3) a quarter.
+    setting = {"max_depth": 3, "min_impurity_decrease": 0.01, "min_samples_split": 0.0, "min_samples_leaf": -3.0}
+    setting |= {"min_weight_fraction_leaf": -3.0, "max_features": math.log(1.0 / 3.0)}
+    model = tree.DecisionTreeClassifier(
+        random_state=0,
+        max_depth=3,
+        min_impurity_decrease=0.01,
+        min_samples_split=0.5,
+        min_samples_leaf=1.0 / (1.0 + math.exp(3.0)),
+        min_weight_fraction_leaf=1.0 / (1.0 + math.exp(3.0)),
+        max_features=0.25,
+    )
+    losses = [
+        tree_loss.loss(setting)
+        for tree_loss in (CHALLENGE[f"challenge-tree-wine-{measure}"]() for measure in ("log_loss", "accuracy"))
+    ]
+    wanted = [
+        -model_selection.cross_val_score(model, data, target, scoring=measure, cv=5).mean()
+        for measure in ("neg_log_loss", "accuracy")
+    ]
+    assert losses == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_a_typical_setting_loses_is_recorded():
+    pytest.importorskip("sklearn")
+    for name in ("challenge-neighbours-iris-accuracy", "challenge-tree-diabetes-mean_absolute_error"):
+        # Another version of scikit-learn may round a fold's score otherwise.
+        assert typical_loss(name) == pytest.approx(PROTOCOLS["challenge"].units[name], rel=0.01)
+
+
+def test_a_search_of_the_challenge():
+    pytest.importorskip("sklearn")
+    ours = runs.run_ours("random_search", "challenge-neighbours-iris-log_loss", 2, 2, 1)
+    assert ours[0].num_evaluations == 4
+    assert np.isfinite(ours[0].curve).all()
 
 
 # --- statistics ---
@@ -230,6 +296,15 @@ def test_regrets_below_the_floor_are_tied_and_unknown_optima_are_the_best_met():
     assert regrets["a"][known.name][0, -1] == regrets["b"][known.name][0, -1] == report.FLOOR
     assert regrets["a"][unknown.name][0].tolist() == pytest.approx([0.2, report.FLOOR])
     assert regrets["b"][unknown.name][0, -1] == np.inf
+
+
+def test_a_loss_of_ours_ties_with_the_same_loss_of_a_peer():
+    """Ours are float32."""
+    problem = catalogue()["svc-wine"]
+    curves = {"ours": float(np.float32(0.7)), "peer": 0.7, "best": 0.3}
+    budget = report.Budget("2x1", 2, 1, {m: {problem.name: np.array([[x]])} for m, x in curves.items()}, {}, {})
+    regrets = report.scored(budget, [problem])
+    assert regrets["ours"][problem.name] == regrets["peer"][problem.name]
 
 
 def test_where_the_optimum_is_unknown_the_losses_themselves_are_shown(tmp_path):
