@@ -231,13 +231,14 @@ def user_place(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class RunDefaults:
-    """The sizes of a run where the command line gives none; see :func:`run_defaults`."""
+    """The sizes and the algorithm of a run where the command line gives none; see :func:`run_defaults`."""
 
     population_size: int = 64
     num_generations: int = 20
     num_replicates: int = 1
     num_fresh: int = 8
     is_heavy: bool = True
+    algorithm: str = "invasive_ga"
 
     def __post_init__(self) -> None:
         for name, least in (("population_size", 1), ("num_generations", 1), ("num_replicates", 1), ("num_fresh", 1)):
@@ -254,8 +255,9 @@ def run_defaults(
     num_replicates: int = RunDefaults.num_replicates,
     num_fresh: int = RunDefaults.num_fresh,
     is_heavy: bool = RunDefaults.is_heavy,
+    algorithm: str = RunDefaults.algorithm,
 ) -> Callable[[_T], _T]:
-    """A decorator for a factory of tasks, or a task: the sizes that ``jaxga run`` takes where it is given none.
+    """A decorator for a factory of tasks, or a task: what ``jaxga run`` takes where it is given nothing else.
 
     Args:
         population_size: members per generation, at least 1.
@@ -264,6 +266,7 @@ def run_defaults(
         num_fresh: seeds under which the winner is trained again at the end, at least 1.
         is_heavy: of a registered task, whether a generation takes longer than starting one process per core. Any other
             task is taken to be heavy, because the processes start before it is imported.
+        algorithm: a name from ``jaxga.ALGORITHMS``.
 
     Raises ``ValueError`` where a number is below its least value.
 
@@ -272,7 +275,7 @@ def run_defaults(
     >>> defaults_of(my_task).population_size
     10
     """
-    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, is_heavy)
+    defaults = RunDefaults(population_size, num_generations, num_replicates, num_fresh, is_heavy, algorithm)
 
     def attach(factory: _T) -> _T:
         object.__setattr__(factory, "run_defaults", defaults)  # a task is frozen

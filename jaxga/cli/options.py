@@ -77,10 +77,14 @@ class Options:
     ] = None
 
     algorithm: Annotated[
-        str,
-        Option(rich_help_panel=_SEARCH, help=f"What breeds: {', '.join(ALGORITHMS)}."),
+        str | None,
+        Option(
+            rich_help_panel=_SEARCH,
+            show_default=f"{_TASK_DEFAULT}, else {RunDefaults.algorithm}",
+            help=f"What breeds: {', '.join(ALGORITHMS)}.",
+        ),
         Use(choices=lambda: ALGORITHMS),
-    ] = "invasive_ga"
+    ] = None
     pop: Annotated[
         int | None,
         Option(
@@ -349,10 +353,8 @@ class Options:
                 check_choice(option, value, use.choices())
             if isinstance(value, int) and value > use.most:
                 raise ValueError(f"{option} must be at most {use.most:,}, got {shorten(str(value))}")
-        accepted = inspect.signature(ALGORITHMS[self.algorithm]).parameters
-        for name, use in USES.items():
-            if use.algorithm is not None and getattr(self, name) is not None and use.algorithm not in accepted:
-                raise ValueError(f"{flag(name)} does not apply to --algorithm {self.algorithm}")
+        if self.algorithm is not None:
+            self._check_breeding(self.algorithm)
         for path in (self.out, self.resume):
             if not _is_utf8(str(path)):  # the report and the trackers take no other
                 raise ValueError(f"a folder must have a name in UTF-8, got {str(path)!r}")
@@ -362,15 +364,27 @@ class Options:
         self._check_processes()
         _ = self.stop
 
+    def _check_breeding(self, algorithm: str) -> None:
+        accepted = inspect.signature(ALGORITHMS[algorithm]).parameters
+        for name, use in USES.items():
+            if use.algorithm is not None and getattr(self, name) is not None and use.algorithm not in accepted:
+                raise ValueError(f"{flag(name)} does not apply to --algorithm {algorithm}")
+
     def with_defaults(self, defaults: RunDefaults) -> "Options":
-        """The same options with the task's own sizes where none are given; ``ValueError`` where they are too large."""
+        """The same options with the task's own algorithm and sizes where none are given.
+
+        Raises ``ValueError`` where they are too large or do not fit the algorithm.
+        """
+        check_choice("run_defaults: algorithm", defaults.algorithm, ALGORITHMS)
         own = {
+            "algorithm": defaults.algorithm,
             "pop": defaults.population_size,
             "generations": defaults.num_generations,
             "replicates": defaults.num_replicates,
             "fresh": defaults.num_fresh,
         }
         filled = dataclasses.replace(self, **{k: v for k, v in own.items() if getattr(self, k) is None})
+        filled._check_breeding(str(filled.algorithm))
         pop, replicates, generations = filled.sizes
         if pop * replicates > _MAX_TRAININGS:
             what = f"{pop:,} x {replicates:,}"
@@ -444,7 +458,7 @@ class Options:
     def make_algorithm(self, space: SearchSpace) -> Algorithm:
         """The algorithm on this space; of options :meth:`with_defaults`."""
         arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
-        factory: Callable[..., Algorithm] = ALGORITHMS[self.algorithm]
+        factory: Callable[..., Algorithm] = ALGORITHMS[str(self.algorithm)]
         return factory(space, population_size=self.pop, **arguments)
 
     def as_dict(self) -> dict[str, Any]:

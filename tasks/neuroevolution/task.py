@@ -84,7 +84,7 @@ def _shapes(network: nn.Module, environment: Environment) -> Any:
     return jax.eval_shape(network.init, jax.random.key(0), inputs)
 
 
-@run_defaults(population_size=256, num_generations=50, num_fresh=64, is_heavy=False)
+@run_defaults(population_size=256, num_generations=50, num_fresh=64, is_heavy=False, algorithm="truncation_ga")
 def neuroevolution(
     env: str | Environment = "CartPole-v1",
     *,
