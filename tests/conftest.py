@@ -21,7 +21,18 @@ _CACHE = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(tempfile.gette
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)  # for the processes that tests start
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+# Linux allows a process 65,530 memory maps, and every compiled program takes some: at the limit the process is aborted.
+_MOST_MAPS = 20_000
 shapes.install()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_memory_maps():
+    """Forget the compiled programs after a module where they are many."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
