@@ -53,7 +53,7 @@ class Breeder(NamedTuple):
 
     @property
     def num_draws(self) -> int:
-        """How many uniform numbers one child takes: one a parent, the operator's, and one an inactive gene."""
+        """How many uniform numbers one child takes: one a parent, the operator's, and those of `filled`."""
         return self.operator.num_parents + self.operator.num_draws + self.num_filled
 
     @property

@@ -64,7 +64,7 @@ def _divergences(column: np.ndarray, dimension: Dimension, chosen: np.ndarray) -
     """
     places = dimension.positions(column)
     # Members in which it is inactive have a cell of their own.
-    places = np.where(np.isnan(places), np.nanmin(places, initial=dimension.low) - 1.0, places)
+    places = np.where(np.isnan(places), dimension.low - 1.0, places)
     cuts = np.unique(places)
     if len(cuts) > _NUM_CELLS and not dimension.is_categorical:
         cuts = np.unique(np.quantile(places, np.linspace(0, 1, _NUM_CELLS + 1)[:-1], method="higher"))
