@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# The README's example: a network of Flax, its training, what is searched.
-OWN = re.search(r"```python\n(# own\.py\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+# The example of the documentation: a network of Flax, its training, what is searched.
+_PAGE = ROOT / "docs" / "models" / "command.md"
+OWN = re.search(r"```python\n(# own\.py\n.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
 
 
 @pytest.fixture(scope="module")
