@@ -70,8 +70,7 @@ def train(probe, **hyperparameters):
 
     @jax.jit
     def run(key):
-        progress, _, _ = task._train(key, task.fixed)
-        params = task._unravel(progress.adam.params)
+        params = task._unravel(task.trained(key, {}).adam.params)
         sides = jnp.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
         return networks.policy_and_value(params, sides)
 
@@ -197,8 +196,8 @@ def test_the_model_acts_as_it_was_scored(env):
         start = (*task.environment.reset(key_reset), jnp.float32(0.0), True)
         return jax.lax.scan(step, start, keys)[0][2]
 
-    # The keys of the greedy episodes, as evaluate draws them.
-    key_reset, key_step = jax.random.split(jax.random.split(key)[1])
+    # The keys of the greedy episodes: a Trainable is scored under this stream of its key.
+    key_reset, key_step = jax.random.split(jax.random.fold_in(key, 2**32 - 1))
     keys_step = jax.random.split(key_step, (task.environment.max_steps, 3))
     returns = [episode(start, keys_step[:, i]) for i, start in enumerate(jax.random.split(key_reset, 3))]
     np.testing.assert_allclose(np.mean(returns), evaluation.metrics["mean return"], rtol=1e-4)
@@ -230,6 +229,8 @@ def test_a_vector_action_and_an_image_train(env):
         ({"num_envs": 0}, "num_envs must be a whole number of at least 1, got 0"),
         ({"num_steps": 500}, "num_steps must be at least num_envs [*] rollout_length = 512, got 500"),
         ({"num_minibatches": 5}, "num_minibatches must divide .* = 512, got 5"),
+        ({"num_parts": 0}, "num_parts must be a whole number of at least 1, got 0"),
+        ({"num_parts": 3, "num_steps": 1024}, "num_parts must be at most the number of updates = 2, got 3"),
         ({"search": "full", "rollout_length": 100}, "must be a multiple of 512 with search='full'"),
         ({"metric": "area", "num_steps": 1024}, "num_steps must be at least num_envs [*] 500"),
         ({"hyperparameters": {"lr": 1.0}}, "hyperparameters must be among learning_rate, .*got lr"),
