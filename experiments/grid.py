@@ -4,11 +4,8 @@ Writes README.md, searches.csv, grids.csv and ratios.png. What was computed is k
 """
 
 import sys
-import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,14 +15,15 @@ from typer import Option
 # The code of this checkout, even where another one is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments.classical.report import MODELS, TOLERANCE, Grid, Search, write
+from experiments.classical.report import MODELS, TOLERANCE, Grid, write
+from experiments.classical.searches import NUM_FOLDS, POPULATION_SIZE, evaluate, grid_settings, make_space, search
 from experiments.comparison.cache import be_single_threaded
 from jaxga.cli.arguments import MISTAKES, fail, parse
 from jaxga.runtime import num_cores
 
 METHODS = ("ga", "invasive_ga", "random_search")
 DATASETS = ("digits", "breast_cancer")
-NUM_LEVELS, NUM_FOLDS, POPULATION_SIZE = 5, 3, 16
+NUM_LEVELS = 5
 MAX_EVALUATIONS = 160  # of a search: the default run of these tasks
 
 
@@ -37,88 +35,6 @@ class Options:
     out: Annotated[Path | None, Option(metavar="DIR", show_default="runs/classical, or runs/classical-quick")] = None
     seeds: Annotated[int, Option(min=1, help="Searches of each method.")] = 5
     processes: Annotated[int | None, Option(min=1, show_default="one a core")] = None
-
-
-@lru_cache
-def load(dataset: str) -> Any:
-    """The table; of the digits every third row, so that a grid takes minutes."""
-    from jaxga.tasks.classical import Table, load_table
-
-    table = load_table(dataset, None, None)
-    return Table(table.inputs[::3], table.targets[::3]) if dataset == "digits" else table
-
-
-@lru_cache
-def make_space(model: str) -> Any:
-    from jaxga import SearchSpace
-    from jaxga.tasks.classical import MODELS
-
-    return SearchSpace(MODELS[model].space)
-
-
-def evaluate(model: str, dataset: str, setting: dict[str, Any]) -> tuple[float, float]:
-    """The error on fixed folds, and the seconds of one core that it took."""
-    from jaxga.tasks.classical import error_of
-
-    table, began = load(dataset), time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of settings that do not converge, which are part of the space
-        error = error_of(model, table, NUM_FOLDS, 0, setting)
-    return error, time.process_time() - began
-
-
-def grid_settings(space: Any, num_levels: int) -> list[dict[str, Any]]:
-    """All combinations of the choices and of ``num_levels`` evenly spaced values of each number, each setting once."""
-    from sklearn.model_selection import ParameterGrid
-
-    levels = {}
-    for name, dimension in space.items:
-        size = dimension.num_levels if dimension.is_categorical else num_levels
-        column = dimension.column(np.linspace(0.0, 1.0, size, dtype=np.float32))
-        levels[name] = list(dict.fromkeys(dimension.to_python(value) for value in column))
-    active = [space.active_part(setting) for setting in ParameterGrid(levels)]
-    return [dict(items) for items in dict.fromkeys(tuple(setting.items()) for setting in active)]
-
-
-@lru_cache
-def programs(model: str, method: str) -> tuple[Any, Any, Any]:
-    """A method's ``init``, ``ask`` and ``tell``, the last two compiled."""
-    import jax
-    import jax.numpy as jnp
-
-    import jaxga
-
-    algorithm, key = jaxga.ALGORITHMS[method](make_space(model), population_size=POPULATION_SIZE), jax.random.key(0)
-    state = algorithm.init(key)
-    offspring, _ = jax.eval_shape(algorithm.ask, key, state)
-    tell = jax.jit(algorithm.tell).lower(key, state, offspring.genomes, jnp.zeros(POPULATION_SIZE)).compile()
-    return algorithm.init, jax.jit(algorithm.ask).lower(key, state).compile(), tell
-
-
-def search(model: str, dataset: str, method: str, seed: int, budget: int, target: float) -> Search:
-    """One search, until it has the target or has made ``budget`` evaluations."""
-    import jax
-    import jax.numpy as jnp
-
-    init, ask, tell = programs(model, method)
-    key = jax.random.key(seed)
-    state, space = init(key), make_space(model)
-    values: list[float] = []
-    seconds: list[float] = []
-    began = time.process_time()
-    while len(values) < budget and min(values, default=np.inf) > target:
-        key, key_ask, key_tell = jax.random.split(key, 3)
-        offspring, state = ask(key_ask, state)
-        settings = space.settings(offspring.genomes)
-        own = time.process_time() - began
-        results = [evaluate(model, dataset, setting) for setting in settings]
-        values += [error for error, _ in results]
-        costs = [cost for _, cost in results]
-        seconds += [own + costs[0], *costs[1:]]
-        began = time.process_time()
-        state, _ = tell(key_tell, state, offspring.genomes, jnp.array([error for error, _ in results], jnp.float32))
-        jax.block_until_ready(state)
-    return Search(model, dataset, method, seed, values[:budget], seconds[:budget])
 
 
 def run(options: Options) -> Path:
