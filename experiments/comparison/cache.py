@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
 
 class Cache:
-    """Runs by job; one that a stopped process left half written is passed over."""
+    """Runs by job; a line that a stopped process left half written, or that is of another program, is passed over."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class Cache:
 
     def read(self) -> None:
         """Take in what the file has, also what another process has added since."""
-        for line in self.path.read_text().splitlines() if self.path.exists() else []:
+        for line in self.path.read_text(errors="replace").splitlines() if self.path.exists() else []:
             try:
                 row = json.loads(line)
                 self.runs[Job(**row["job"])] = Run(**row["run"])

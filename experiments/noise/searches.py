@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from experiments.blocks import join_blocks
 from jaxga import Objective, Uniform, as_task
 from jaxga.base import Task
 from jaxga.many import optimize_many
@@ -96,8 +97,8 @@ def load(folder: Path, setup: SearchSetup) -> dict[int, Winners]:
     """What was made, by the number of replicates; search ``i`` of each has the same key and the same fresh seeds."""
     found = {}
     for num_replicates in REPLICATES:
-        blocks = [np.load(path) for _, path in _blocks(folder, setup, num_replicates)]
-        found[num_replicates] = Winners(*[np.concatenate([b[name] for b in blocks]) for name in Winners._fields])
+        paths = [path for _, path in _blocks(folder, setup, num_replicates)]
+        found[num_replicates] = Winners(**join_blocks(paths, Winners._fields))
     return found
 
 

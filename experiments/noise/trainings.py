@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.blocks import join_blocks
 from experiments.noise.setups import Setup
 from jaxga.base import Task
 from jaxga.chunks import plan_chunk
@@ -67,8 +68,8 @@ def complete(folder: Path, setup: Setup) -> None:
 
 def load(folder: Path, setup: Setup) -> Trainings:
     """All that was made of ``setup``."""
-    blocks = [np.load(path) for _, path in _blocks(folder, setup)]
-    return Trainings(*[_filled(np.concatenate([block[name] for block in blocks])) for name in Trainings._fields])
+    columns = join_blocks([path for _, path in _blocks(folder, setup)], Trainings._fields)
+    return Trainings(**{name: _filled(column) for name, column in columns.items()})
 
 
 def write_csv(path: Path, setup: Setup, trainings: Trainings) -> None:

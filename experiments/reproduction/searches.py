@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.blocks import join_blocks
 from experiments.reproduction.setups import get_setup, method_algorithm
 from jaxga.cli.start import use_compilation_cache
 from jaxga.many import optimize_many
@@ -99,10 +100,10 @@ def make(folder: Path, name: str, method: str, is_quick: bool) -> None:
 def load(folder: Path, name: str, method: str, is_quick: bool) -> Searches:
     """What was made of one method, all of it."""
     setup = get_setup(name, is_quick)
-    blocks = [np.load(path) for path in _blocks(folder, name, method, is_quick)]
-    columns = {column: np.concatenate([block[column] for block in blocks]) for column in blocks[0].files}
+    task = setup.task()
+    columns = join_blocks(_blocks(folder, name, method, is_quick), ("value", *task.space.names, "fresh"))
     fresh, values = columns.pop("fresh"), columns.pop("value")
-    return Searches(setup.task().objective.sign, values, columns, fresh)
+    return Searches(task.objective.sign, values, columns, fresh)
 
 
 def _blocks(folder: Path, name: str, method: str, is_quick: bool) -> list[Path]:

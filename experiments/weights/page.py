@@ -57,11 +57,16 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """What :meth:`write` wrote into a folder, nothing where it wrote nothing."""
+        """What :meth:`write` wrote into a folder, nothing where it wrote nothing; ``ValueError`` for another file."""
         path = folder / "neuroevolution.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not path.exists():
+            return cls()
         kinds = {"searches": Row, "throughput": Pair, "encodings": Cost}
-        return cls(**{k: Part(part["about"], [kinds[k](**row) for row in part["rows"]]) for k, part in found.items()})
+        try:
+            parts = json.loads(path.read_text(encoding="utf-8")).items()
+            return cls(**{k: Part(part["about"], [kinds[k](**row) for row in part["rows"]]) for k, part in parts})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not of this program: remove it, or give another folder as --out") from error
 
     def write(self, folder: Path) -> None:
         """Write ``neuroevolution.json``, ``neuroevolution.md`` and, where something was searched, ``returns.png``."""
