@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ SETUPS = {
         Setup("Breakout-MinAtar", 256, 100, (32,)),
     )
 }
+_PLACES = {pair: place for place, pair in enumerate(product(SETUPS, (*METHODS, PPO)))}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Options:
 
     searches: several methods with the same number of episodes, and PPO. throughput: frames a second
     beside evosax's own loop. encodings: genes or seeds of mutations. Prints a page; --out also writes it, with its
-    numbers and a picture. Parts that are in DIR already and not measured now are kept.
+    numbers and a picture. Parts, and rows of searches, that are in DIR already and not measured now are kept.
     """
 
     only: Annotated[str, Option(help=f"Parts to measure, with commas between: {', '.join(PARTS)}.")] = ",".join(PARTS)
@@ -77,9 +79,10 @@ def _run(options: Options, given: Sequence[str]) -> None:
     about = _about(options, given)
     record = page.Record.read(options.out) if options.out is not None else page.Record()
     if "searches" in parts:
-        record.searches = page.Part(about, [])
+        record.searches = _kept(record.searches, envs, methods, about)
         for row in _searched(options, envs, methods):
             record.searches.rows.append(row)
+            record.searches.rows.sort(key=lambda row: _PLACES.get((row.env, row.method), len(_PLACES)))
             if options.out is not None:  # a long run that is stopped keeps what it has
                 record.write(options.out)
     sizes = (16, 2, 1, 1) if options.quick else (256, 5, 7)
@@ -91,6 +94,14 @@ def _run(options: Options, given: Sequence[str]) -> None:
     print("\n" + page.markdown(record))
     if options.out is not None:
         record.write(options.out)
+
+
+def _kept(part: page.Part | None, envs: Sequence[str], methods: Sequence[str], about: list[str]) -> page.Part:
+    """The rows that are not measured now, with how they were; and how the others are."""
+    rows = [row for row in part.rows if (row.env, row.method) not in product(envs, methods)] if part else []
+    if part is None or not rows:
+        return page.Part(about, [])
+    return page.Part([*part.about, *(f"{', '.join(methods)} on {', '.join(envs)}: {line}" for line in about)], rows)
 
 
 def _about(options: Options, given: Sequence[str]) -> list[str]:

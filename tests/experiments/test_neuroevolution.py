@@ -32,6 +32,24 @@ def test_a_quick_run_writes_the_page_its_numbers_and_the_picture(tmp_path):
     assert neuroevolution.main(["--quick", "--only", "encodings", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "neuroevolution.md").read_text().startswith(page)
     assert list(json.loads((tmp_path / "neuroevolution.json").read_text())) == ["searches", "encodings"]
+    # Of the searches only the rows that are measured anew are replaced.
+    words = ["--quick", "--only", "searches", "--methods", "random_search,truncation_ga", "--out", str(tmp_path)]
+    assert neuroevolution.main(words) == 0
+    both = json.loads((tmp_path / "neuroevolution.json").read_text())["searches"]
+    assert [row["method"] for row in both["rows"]] == ["truncation_ga", "random_search", "ppo"]
+    assert both["rows"][2] == rows["ppo"]
+    assert both["about"][: len(record["searches"]["about"])] == record["searches"]["about"]
+    assert both["about"][-1].startswith("random_search, truncation_ga on CartPole-v1: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"machine": {}}', '{"searches": {"about": [], "rows": [{"env": 1}]}}', "\0"]
+)
+def test_a_folder_of_another_program_is_one_clear_line(text, tmp_path, capsys):
+    (tmp_path / "neuroevolution.json").write_text(text)
+    assert neuroevolution.main(["--quick", "--only", "encodings", "--out", str(tmp_path)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "neuroevolution.json is not of this program" in line
 
 
 def test_the_encodings_hold_what_the_page_says():
