@@ -1,5 +1,6 @@
 """A search in code is recorded, resumed, stopped and reported as one of the command line is."""
 
+import importlib.util
 import json
 import shutil
 import warnings
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from rich.console import Console
 
 import jaxga
+from jaxga.runs.progress import is_live
 
 SPACE = {"x": jaxga.Uniform(-1.0, 1.0), "n": jaxga.Integer(1, 4)}
 SMALL = {"population_size": 6, "key": 3, "algorithm": "random_search", "report": False, "num_fresh": 2}
@@ -259,6 +262,12 @@ def test_progress_is_one_line_a_generation_where_nothing_is_live(capfd):
     search(progress=True)
     lines = [line for line in capfd.readouterr().out.splitlines() if line]
     assert [line.split("  ")[0] for line in lines] == [f"generation {i}/4" for i in range(1, 5)]
+
+
+@pytest.mark.parametrize("has_widgets", [False, True])
+def test_progress_is_live_in_a_notebook_that_has_ipywidgets(monkeypatch, has_widgets):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if has_widgets else None)
+    assert is_live(Console(force_jupyter=True)) is has_widgets
 
 
 def test_nothing_is_printed_by_default(capfd):

@@ -1,5 +1,6 @@
 """The progress of a run: one live line in a terminal and in a notebook."""
 
+import importlib.util
 import math
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,15 +16,15 @@ from jaxga.text import show
 
 
 def is_live(console: Console) -> bool:
-    """Whether the console can rewrite what it has shown."""
-    return console.is_terminal or console.is_jupyter
+    """Whether the console can rewrite what it has shown: a terminal, and a notebook where ipywidgets is installed."""
+    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
 class ProgressLine:
     """Shows the best so far, the mean, the speed and the time left of a run.
 
-    In a terminal and in a notebook the line stands beneath a bar, and both disappear at the end. Elsewhere each
-    generation prints one line.
+    In a terminal, and in a notebook that has ipywidgets, the line stands beneath a bar, and both disappear at the end.
+    Elsewhere each generation prints one line.
 
     Args:
         console: where to print.
