@@ -1,5 +1,6 @@
 """What the README and the pages of docs/ show: their examples run as they stand, their links lead somewhere."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -60,6 +61,7 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
         "jax_numpy_rank_promotion", "allow"
     )  # as in a reader's process; conftest.py sets it for each test
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     shown = blocks(page)
     for block, following in zip(shown, [*shown[1:], Block("", "", 0)], strict=True):
@@ -139,6 +141,19 @@ def test_a_link_of_a_page_leads_to_a_file(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text)
     missing = [target for target in targets if ":" not in target and not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_an_error_that_no_example_raises_is_a_text_of_the_code():
+    """Of the page of errors; between ``...`` each part is in one string of the code."""
+    page = ROOT / "docs" / "errors.md"
+    code = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "jaxga").rglob("*.py")]
+    nodes = (node for tree in code for node in ast.walk(tree))
+    strings = "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    shown = [block.text for block in blocks(page) if block.language == "text" and not is_error(block.text)]
+    parts = [part.strip() for text in shown for line in text.splitlines() for part in line.split("...")]
+    missing = [part for part in parts if len(part) > 3 and part not in strings]
+    assert len(parts) > 10
     assert not missing
 
 
