@@ -99,6 +99,19 @@ class Species(enum.IntEnum):
     """Evaluated once more, because the objective is noisy."""
 
 
+class Outcome(enum.IntEnum):
+    """What became of a member after a score."""
+
+    WENT_ON = 0
+    """It was trained further."""
+    HALTED = 1
+    """Others of its cohort took its lane."""
+    FINISHED = 2
+    """It was trained to the end."""
+    FAILED = 3
+    """Its score was not finite."""
+
+
 class Offspring(NamedTuple):
     """The members of one generation, as an algorithm asks for them (P members, D genes).
 
@@ -177,8 +190,27 @@ class Operator(NamedTuple):
     apply: Callable[[Array, Array, Array], Array]
 
 
+class Measured(NamedTuple):
+    """Scores of trainings, finished or not, as an algorithm learns them (M of them, D genes).
+
+    Attributes:
+        genomes: f32[M, D].
+        number: i32[M], the number of the member: a later score of a member takes the place of its earlier one. It is
+            -1 where there is none.
+        share: f32[M], of a whole training, in (0, 1].
+        loss: f32[M], lower is better, ``+inf`` for a failed member.
+        loss_var: f32[M], the variance of each loss as a mean over replicates, zeros where it is not known.
+    """
+
+    genomes: Array
+    number: Array
+    share: Array
+    loss: Array
+    loss_var: Array
+
+
 class Algorithm(NamedTuple):
-    """A search method as three pure functions, each of which runs under ``jit`` and ``vmap``.
+    """A search method as pure functions, each of which runs under ``jit`` and ``vmap``.
 
     Attributes:
         init: ``init(key) -> state``.
@@ -187,12 +219,16 @@ class Algorithm(NamedTuple):
             (state, best)``. Lower loss is better; ``+inf`` or NaN is a failed member. ``loss_var`` is the
             variance of each loss as a mean over replicates, zeros or None where it is not known.
         population_size: P, the number of members that one ``ask`` gives.
+        revise: ``revise(key, state, measured) -> (state, best, forecast f32[M])``, what a schedule calls in place of
+            ``tell``: it learns from trainings that are not finished, and forecasts the loss of each after a whole
+            training. None where the algorithm learns from whole trainings alone.
     """
 
     init: Callable[[Array], PyTree]
     ask: Callable[[Array, PyTree], tuple[Offspring, PyTree]]
     tell: Callable[..., tuple[PyTree, Best]]
     population_size: int
+    revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None
 
 
 class Surrogate(NamedTuple):

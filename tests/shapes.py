@@ -47,7 +47,7 @@ def surrogate(init: Any, fit: Any, predict: Any, covariance: Any = None) -> tupl
     return checked_init, checked_fit, checked_predict, covariance and checked_covariance
 
 
-def algorithm(init: Any, ask: Any, tell: Any, population_size: int) -> tuple[Any, ...]:
+def algorithm(init: Any, ask: Any, tell: Any, population_size: int, revise: Any = None) -> tuple[Any, ...]:
     """The functions of a :class:`jaxga.base.Algorithm`, each with its shapes checked."""
 
     @shaped
@@ -78,7 +78,17 @@ def algorithm(init: Any, ask: Any, tell: Any, population_size: int) -> tuple[Any
         best(genomes, *told)
         return same_types(state, after), told
 
-    return checked_init, checked_ask, checked_tell, population_size
+    @shaped
+    def forecasts(loss: Float32[Array, " M"], forecast: Float32[Array, " M"]) -> None:
+        pass
+
+    def checked_revise(key: Any, state: Any, measured: base.Measured) -> Any:
+        after, told, forecast = revise(key, state, measured)
+        best(measured.genomes, *told)
+        forecasts(measured.loss, forecast)
+        return same_types(state, after), told, forecast
+
+    return checked_init, checked_ask, checked_tell, population_size, revise and checked_revise
 
 
 def operator(num_parents: int, num_draws: int, apply: Any) -> tuple[Any, ...]:

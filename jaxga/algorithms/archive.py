@@ -18,11 +18,13 @@ class Archive(NamedTuple):
     genomes: f32[A, D].
     loss: f32[A], ``+inf`` where the member failed or the row is empty.
     number: i32[A], the member's number, -1 where the row is empty.
+    share: f32[A], the share of a whole training after which the loss was measured, 1 where it is not told.
     """
 
     genomes: Array
     loss: Array
     number: Array
+    share: Array
 
     @property
     def valid(self) -> Array:
@@ -40,11 +42,20 @@ def empty(archive_size: int, num_genes: int) -> Archive:
         genomes=jnp.zeros((archive_size, num_genes)),
         loss=jnp.full(archive_size, jnp.inf, jnp.float32),
         number=jnp.full(archive_size, -1, jnp.int32),
+        share=jnp.ones(archive_size, jnp.float32),
     )
 
 
-def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Archive:
-    """The archive with members f32[P, D] added; ``number`` i32[P] is greater than all in it.
+def without(archive: Archive, number: Array) -> Archive:
+    """The archive without the members whose numbers are in i32[M]; -1 is no member."""
+    is_gone = (archive.number[:, None] == number[None]).any(1)
+    return archive._replace(
+        loss=jnp.where(is_gone, jnp.inf, archive.loss), number=jnp.where(is_gone, -1, archive.number)
+    )
+
+
+def insert(archive: Archive, genomes: Array, loss: Array, number: Array, share: Array | None = None) -> Archive:
+    """The archive with members f32[P, D] added, whose numbers i32[P] are not in it; -1 adds none.
 
     A full one keeps its best and its newest rows, and the repetitions of the best. The other rows cover the space: the
     rows dropped are those nearest to an older row or to one that is kept. So a bad region stays known, however many
@@ -53,7 +64,7 @@ def insert(archive: Archive, genomes: Array, loss: Array, number: Array) -> Arch
     """
     size = archive.loss.shape[0]
     loss = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
-    members = Archive(genomes, loss, number)
+    members = Archive(genomes, loss, number, jnp.ones_like(loss) if share is None else share)
     if loss.shape[0] > size:  # of more members than rows the better half, and the others evenly by their ranks
         order, num_best = jnp.argsort(loss), size // 2
         evenly = np.linspace(num_best, loss.shape[0] - 1, size - num_best).astype(int)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.base import Algorithm, Best, Offspring, PyTree
+from jaxga.base import Algorithm, Best, Measured, Offspring, PyTree
 from jaxga.space import SearchSpace
 
 
@@ -17,6 +17,7 @@ def compiled(
     init: Callable[[Array], PyTree],
     ask: Callable[[Array, PyTree], tuple[Offspring, PyTree]],
     tell: Callable[..., tuple[PyTree, Best]],
+    revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None,
 ) -> Algorithm:
     """The algorithm of these functions, each jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
 
@@ -31,4 +32,6 @@ def compiled(
                 raise ValueError(f"tell: {name} must have shape {list(shape)}, got {list(jnp.shape(array))}")
         return tell(key, state, jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32), loss_var)
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size)
+    return Algorithm(
+        jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size, None if revise is None else jax.jit(revise)
+    )

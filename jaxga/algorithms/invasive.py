@@ -10,18 +10,20 @@ import numpy as np
 from jax import Array
 
 from jaxga.algorithms.acquisition import Candidates, candidates, greedy_batch, prediction_covariance
-from jaxga.algorithms.archive import Archive, empty, insert, repeats, same_rows
+from jaxga.algorithms.archive import Archive, empty, insert, repeats, same_rows, without
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.designs import founders
 from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.parents import Breeder, best_parents, breed, breeder
 from jaxga.algorithms.targets import as_loss, shows_noise, targets, typical_gap
-from jaxga.base import Algorithm, Best, Offspring, PyTree, Species, Surrogate
+from jaxga.base import Algorithm, Best, Measured, Offspring, PyTree, Species, Surrogate
 from jaxga.batches import in_batches
-from jaxga.checks import MAX_POPULATION, check_count, check_search, check_size
+from jaxga.checks import MAX_POPULATION, check_count, check_number, check_search, check_size
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
+from jaxga.surrogates.shares import over_shares, share_gene, with_share
+from jaxga.text import shorten
 
 # From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
 # judgement.
@@ -36,6 +38,7 @@ _ROUND_SIZE = 128
 _POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 256, 3, 64
 _CHUNK_SIZE = 4096
 _TYPICAL_RANK = 96  # or P, if that is more: of many evaluations the model has to tell the best apart
+_MANY_FINISHED = 30  # so many whole trainings have to be known before the best is chosen among them alone
 _DUPLICATE = 1e6  # subtracted from the score of settings that were evaluated already
 
 
@@ -78,6 +81,7 @@ class _Plan(NamedTuple):
     archive_size: int
     noisy: bool | None
     model: Surrogate | None
+    least_share: float | None
     breeder: Breeder
 
     @property
@@ -121,6 +125,7 @@ def invasive_ga(
     num_candidates: int | None = None,
     archive_size: int = _ARCHIVE_SIZE,
     noisy: bool | None = None,
+    least_share: float | None = None,
 ) -> Algorithm:
     """A genetic algorithm joined by invaders, which a surrogate of the loss chooses from a dense sample of the space.
 
@@ -142,6 +147,9 @@ def invasive_ga(
         archive_size: A, evaluations remembered, in [16, 2^20]; default 512. A full archive keeps
             its best and newest rows, and others that cover the space.
         noisy: whether two evaluations of a setting may differ; None finds out by two re-evaluations.
+        least_share: for a schedule, the least share of a training after which a member is scored, in (0, 1): the
+            algorithm gets ``revise``, and the share is an input of the surrogate, which has to be a name or a factory.
+            None for whole trainings.
 
     Raises ``ValueError`` for a number outside its range or an unknown surrogate.
 
@@ -164,6 +172,13 @@ def invasive_ga(
     check_size("archive_size", archive_size, 16)
     if noisy is not None and not isinstance(noisy, bool):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
+    if least_share is not None:
+        check_number("least_share", least_share, 0, 1, above=True)
+        if least_share == 1 or isinstance(surrogate, Surrogate):
+            raise ValueError(
+                "least_share must be below 1, and surrogate a name or a factory, "
+                f"got {least_share!r} and {shorten(repr(surrogate))}"
+            )
     if surrogate is None and num_invaders:
         raise ValueError(f"num_invaders must be 0 without a surrogate, got {num_invaders!r}")
     has_model = num_invaders != 0 and surrogate is not None
@@ -179,20 +194,25 @@ def invasive_ga(
         litter_size=litter_size if has_model else 1,
         num_candidates=num_candidates,
         archive_size=archive_size,
-        noisy=noisy,
-        model=_resolved(surrogate, space, archive_size) if has_model else None,
+        # Of trainings that are cut short, too few are repeated to the end to find out.
+        noisy=True if noisy is None and least_share is not None else noisy,
+        model=_resolved(surrogate, space, archive_size, least_share is not None) if has_model else None,
+        least_share=least_share,
         breeder=breeder(space, num_mutations),
     )
-    return compiled(space, population_size, partial(_init, plan), partial(_ask, plan), partial(_tell, plan))
+    revise = None if least_share is None else partial(_revise, plan)
+    return compiled(space, population_size, partial(_init, plan), partial(_ask, plan), partial(_tell, plan), revise)
 
 
-def _resolved(surrogate: Any, space: SearchSpace, archive_size: int) -> Surrogate:
+def _resolved(surrogate: Any, space: SearchSpace, archive_size: int, has_shares: bool) -> Surrogate:
     if isinstance(surrogate, Surrogate):
         return surrogate
     factory: Any = SURROGATES.get(surrogate) if isinstance(surrogate, str) else surrogate
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
+    if has_shares:
+        return over_shares(factory, space, num_points=archive_size)
     return cast(Surrogate, factory(space, num_points=archive_size))
 
 
@@ -315,24 +335,60 @@ def _tell(
         noisy |= shows_noise(state.archive, typical_gap(state.archive, plan.greatest_rank), genomes, loss, loss_var)
     number = state.generation * plan.population_size + jnp.arange(plan.population_size, dtype=jnp.int32)
     archive = insert(state.archive, genomes, loss, number)
-    target = targets(archive, noisy, plan.greatest_rank)
+    return _learned(plan, key, state._replace(generation=state.generation + 1, noisy=noisy), archive, genomes[0])
+
+
+def _revise(plan: _Plan, key: Array, state: InvasiveState, measured: Measured) -> tuple[InvasiveState, Best, Array]:
+    exists = measured.number >= 0
+    loss = jnp.where(exists & jnp.isfinite(measured.loss), measured.loss, jnp.inf)
+    rows = without(state.archive, jnp.where(exists, measured.number, -2))
+    archive = insert(rows, measured.genomes, loss, measured.number, measured.share)
+    # Generations before the first score do not count: their members are founders too.
+    state = state._replace(generation=state.generation + exists.any().astype(jnp.int32))
+    state, best = _learned(plan, key, state, archive, measured.genomes[0])
+    if plan.model is None:
+        return state, best, loss
+    forecast, _ = plan.model.predict(state.params, measured.genomes)
+    return state, best, jnp.where(jnp.isfinite(loss), as_loss(archive, state.beliefs.target, forecast), jnp.inf)
+
+
+def _learned(
+    plan: _Plan, key: Array, state: InvasiveState, archive: Archive, stand_in: Array
+) -> tuple[InvasiveState, Best]:
+    """The surrogate fitted to an archive, what is then believed of its rows after whole trainings, and the best.
+
+    ``stand_in`` f32[D] is the best genome while no row has a loss.
+    """
+    noisy, target = state.noisy, targets(archive, state.noisy, plan.greatest_rank)
     params, mean = state.params, state.beliefs.mean
+    points = archive.genomes
+    if plan.least_share is not None:
+        points = with_share(points, share_gene(archive.share, plan.least_share))
     if plan.model is not None:
-        params = plan.model.fit(key, state.params, archive.genomes, target, archive.valid)
+        params = plan.model.fit(key, state.params, points, target, archive.valid)
         mean, _ = plan.model.predict(params, archive.genomes)
 
     same = same_rows(archive.genomes, archive.genomes) & archive.valid[None]
     count = jnp.maximum(same.sum(1), 1)
-    observed = (same @ target) / count
-    value = observed if plan.model is None else mean + count / (count + _SHRINKAGE) * (observed - mean)
-    best = jnp.argmin(jnp.where(archive.valid, jnp.where(noisy, value, archive.loss), jnp.inf)).astype(jnp.int32)
+    observed, is_candidate, by_model = (same @ target) / count, archive.valid, noisy
+    if plan.least_share is not None:
+        by_model = jnp.array(True)  # losses after different shares of a training are not compared
+        is_whole = archive.valid & (archive.share == 1.0)
+        is_candidate = jnp.where(is_whole.sum() < _MANY_FINISHED, archive.valid, is_whole)
+    if plan.least_share is not None and plan.model is not None:
+        # By how much a setting's losses differ from their predictions, they are expected to after a whole training.
+        as_measured, _ = plan.model.predict(params, points)
+        observed = mean + (same @ (target - as_measured)) / count
+    shrinkage = jnp.where(noisy, _SHRINKAGE, 0.0)
+    value = observed if plan.model is None else mean + count / (count + shrinkage) * (observed - mean)
+    best = jnp.argmin(jnp.where(is_candidate, jnp.where(by_model, value, archive.loss), jnp.inf)).astype(jnp.int32)
     # Parents are chosen by the measured losses, with their noise: parents chosen by the model's mean collapse into one
     # region. A setting is a parent once, also if it was evaluated several times.
     is_parent = archive.valid & ~jnp.tril(same, -1).any(1)
-    worth = jnp.where(is_parent, jnp.where(noisy, observed, archive.loss), jnp.inf)
+    worth = jnp.where(is_parent, jnp.where(by_model, observed, archive.loss), jnp.inf)
 
     any_valid = archive.valid.any()
-    believed = jnp.where(noisy, as_loss(archive, target, value[best]), archive.loss[best])
-    state = InvasiveState(state.generation + 1, noisy, archive, Beliefs(target, mean, worth, best), params)
-    genome = jnp.where(any_valid, archive.genomes[best], genomes[0])
+    believed = jnp.where(by_model, as_loss(archive, target, value[best]), archive.loss[best])
+    state = state._replace(archive=archive, beliefs=Beliefs(target, mean, worth, best), params=params)
+    genome = jnp.where(any_valid, archive.genomes[best], stand_in)
     return state, Best(genome, jnp.where(any_valid, believed, jnp.inf))

@@ -8,7 +8,7 @@ from jax import Array
 
 from jaxga.algorithms.compiled import compiled
 from jaxga.algorithms.draws import uniform
-from jaxga.base import Algorithm, Best, Offspring
+from jaxga.base import Algorithm, Best, Measured, Offspring
 from jaxga.checks import check_search
 from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
@@ -52,4 +52,10 @@ def sampling(space: SearchSpace, population_size: int, draw: Callable[[Array, Sa
         best = state.best.update(genomes, loss)
         return SamplingState(state.generation + 1, state.shift, best), best
 
-    return compiled(space, population_size, init, ask, tell)
+    def revise(key: Array, state: SamplingState, measured: Measured) -> tuple[SamplingState, Best, Array]:
+        del key
+        # The best of the whole trainings; while there is none, the first member stands in.
+        best = state.best.update(measured.genomes, jnp.where(measured.share == 1.0, measured.loss, jnp.inf))
+        return SamplingState(state.generation + 1, state.shift, best), best, measured.loss
+
+    return compiled(space, population_size, init, ask, tell, revise)

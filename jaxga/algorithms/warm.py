@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxga.base import Algorithm, Best, Offspring, PyTree
+from jaxga.base import Algorithm, Best, Measured, Offspring, PyTree
 
 
 class WarmState(NamedTuple):
@@ -46,7 +46,17 @@ def warm_start(algorithm: Algorithm, genomes: Array) -> Algorithm:
         inner, best = algorithm.tell(key, state.algorithm, genomes, loss, loss_var)
         return WarmState(state.is_first, inner), best
 
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(tell), algorithm.population_size)
+    def revise(key: Array, state: WarmState, measured: Measured) -> tuple[WarmState, Best, Array]:
+        assert algorithm.revise is not None
+        inner, best, forecast = algorithm.revise(key, state.algorithm, measured)
+        return WarmState(state.is_first, inner), best, forecast
+
+    return algorithm._replace(
+        init=jax.jit(init),
+        ask=jax.jit(ask),
+        tell=jax.jit(tell),
+        revise=None if algorithm.revise is None else jax.jit(revise),
+    )
 
 
 def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
@@ -83,4 +93,11 @@ def informed(algorithm: Algorithm, genomes: Array, loss: Array) -> Algorithm:
         parents = jnp.where(offspring.parents >= first_number, offspring.parents - first_number, -1)
         return offspring._replace(parents=parents), state
 
-    return Algorithm(jax.jit(init), jax.jit(ask), algorithm.tell, size)
+    def revise(key: Array, state: PyTree, measured: Measured) -> tuple[PyTree, Best, Array]:
+        assert algorithm.revise is not None
+        number = jnp.where(measured.number >= 0, measured.number + first_number, -1)
+        return algorithm.revise(key, state, measured._replace(number=number))
+
+    return algorithm._replace(
+        init=jax.jit(init), ask=jax.jit(ask), revise=None if algorithm.revise is None else jax.jit(revise)
+    )

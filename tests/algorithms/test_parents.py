@@ -49,7 +49,7 @@ def is_near(sample, expected):
 
 
 def archive(genomes, loss):
-    return Archive(genomes, loss, 100 + jnp.arange(len(loss)))
+    return Archive(genomes, loss, 100 + jnp.arange(len(loss)), jnp.ones(len(loss)))
 
 
 def test_the_best_are_parents_by_their_rank():

@@ -1,0 +1,259 @@
+"""Schedules: how much of its training a member gets, and the lanes in which members are trained part by part.
+
+Source: K. Jamieson, A. Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016
+(successive halving); L. Li, K. Jamieson, G. DeSalvo, A. Rostamizadeh, A. Talwalkar, "Hyperband", 2018.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxga.checks import check_count, check_number
+from jaxga.text import check_choice
+
+# Of the lanes of a halving, the share in which members are trained to the end whatever their scores.
+_AUDIT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which members are trained to the end; made by :func:`successive_halving`, :func:`hyperband`, :func:`pipelined`.
+
+    Attributes:
+        name: a key of :data:`SCHEDULES`.
+        eta: at a rung the best ``1 / eta`` of a cohort go on; 1 where all do.
+        first_rung: the share of a training after which a member is scored first, in (0, 1); None for the task's own.
+        has_brackets: whether cohorts with later and later first rungs are trained beside one another.
+    """
+
+    name: str
+    eta: int = 1
+    first_rung: float | None = None
+    has_brackets: bool = False
+
+    def __post_init__(self) -> None:
+        if self.first_rung is not None:
+            check_number("first_rung", self.first_rung, 0, 1)
+            if not 0 < self.first_rung < 1:
+                raise ValueError(f"first_rung must be a share of a training between 0 and 1, got {self.first_rung!r}")
+
+
+def successive_halving(*, eta: int = 2, first_rung: float | None = None) -> Schedule:
+    """At each rung the best ``1 / eta`` of those that began together go on, and the others leave.
+
+    Rungs are at ``first_rung`` of a training, and at ``eta``, ``eta^2``, ... times that. A tenth of the lanes, where
+    that suffices for one new member a generation, trains its members to the end whatever their scores: they show how
+    well a rung ranks, and what stopping costs.
+
+    Args:
+        eta: at least 2.
+        first_rung: the share of a training at which a member is scored first, in (0, 1), rounded up to whole parts;
+            default the task's own ``first_rung``, else one part.
+
+    Raises ``ValueError`` for a number outside its range.
+
+    >>> successive_halving(eta=3).eta
+    3
+    """
+    check_count("eta", eta, 2)
+    return Schedule("successive_halving", eta, first_rung)
+
+
+def hyperband(*, eta: int = 2, first_rung: float | None = None) -> Schedule:
+    """Halvings with each possible first rung beside one another, in equal shares of the lanes.
+
+    The last of these brackets trains every member to the end. Arguments and errors as in :func:`successive_halving`.
+    """
+    check_count("eta", eta, 2)
+    return Schedule("hyperband", eta, first_rung, has_brackets=True)
+
+
+def pipelined() -> Schedule:
+    """Every member is trained to the end, and the search learns from each part of each training."""
+    return Schedule("pipelined")
+
+
+# "whole" trains each member from the beginning to the end in one generation, so it has no lanes.
+WHOLE = "whole"
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "successive_halving": successive_halving,
+    "hyperband": hyperband,
+    "pipelined": pipelined,
+}
+NAMES = (WHOLE, *SCHEDULES)
+
+
+def as_schedule(schedule: Any) -> Schedule | None:
+    """The schedule itself, or the one of this name with its defaults; None for ``"whole"``.
+
+    Raises ``ValueError`` for anything else.
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        raise ValueError(f"schedule must be one of {list(NAMES)} or what one of them returns, got {schedule!r}")
+    check_choice("schedule", schedule, NAMES)
+    return None if schedule == WHOLE else SCHEDULES[schedule]()
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Lanes of members that are held to the same rungs.
+
+    Attributes:
+        widths: for each age, from 0 parts to one less than a whole training, how many lanes hold members of that age;
+            the first is the number of new members a generation.
+        ends: the ages, in parts, at which a member is scored; the last is a whole training.
+    """
+
+    widths: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def num_going_on(self, age: int) -> int:
+        """How many members of a cohort go on after ``age`` parts: none after a whole training."""
+        return self.widths[age] if age < len(self.widths) else 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The lanes of a schedule: a shift register of ages, whose shapes never change.
+
+    In each generation new members enter at age 0, every lane trains one part, and members move to the next age. So
+    no lane is ever idle, apart from the first generations.
+
+    Attributes:
+        schedule: what it lays out.
+        num_parts: of a whole training.
+        brackets: one or more; their lanes follow one another.
+    """
+
+    schedule: Schedule
+    num_parts: int
+    brackets: tuple[Bracket, ...]
+
+    @property
+    def num_lanes(self) -> int:
+        """W, the members in training."""
+        return sum(sum(bracket.widths) for bracket in self.brackets)
+
+    @property
+    def num_new(self) -> int:
+        """N, the members that begin in each generation."""
+        return sum(bracket.widths[0] for bracket in self.brackets)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ages at which members of any bracket are scored, in parts."""
+        return tuple(sorted({end for bracket in self.brackets for end in bracket.ends}))
+
+    @property
+    def first_share(self) -> float:
+        """The least share of a training after which a member is scored."""
+        return self.ends[0] / self.num_parts
+
+    @property
+    def slots(self) -> list[tuple[int, int, int]]:
+        """Bracket, age and width of each group of lanes, in the order of the lanes."""
+        return [(b, age, width) for b, bracket in enumerate(self.brackets) for age, width in enumerate(bracket.widths)]
+
+    @property
+    def offsets(self) -> dict[tuple[int, int], int]:
+        """The first lane of each bracket and age."""
+        starts = itertools.accumulate((width for *_, width in self.slots), initial=0)
+        return {(b, age): start for (b, age, _), start in zip(self.slots, starts, strict=False)}
+
+    @property
+    def ages(self) -> np.ndarray:
+        """i32[W]: the parts that the member in each lane was trained before this generation."""
+        return np.repeat([age for _, age, _ in self.slots], [width for *_, width in self.slots]).astype(np.int32)
+
+    @property
+    def scored(self) -> list[tuple[int, int, np.ndarray]]:
+        """Bracket, age and lanes of each cohort that is scored in a generation; the age after its part."""
+        offsets = self.offsets
+        return [
+            (b, end, np.arange(bracket.widths[end - 1]) + offsets[b, end - 1])
+            for b, bracket in enumerate(self.brackets)
+            for end in bracket.ends
+        ]
+
+    @property
+    def num_scored(self) -> int:
+        """M, the scores of a generation."""
+        return sum(len(lanes) for *_, lanes in self.scored)
+
+    @property
+    def parts_a_member(self) -> float:
+        """The mean number of parts that a new member is trained."""
+        return self.num_lanes / self.num_new
+
+
+def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: float | None = None) -> Layout:
+    """The widths of a schedule on so many lanes: as many new members a generation as they can take.
+
+    Args:
+        schedule: what is laid out.
+        num_parts: of a whole training, at least 2.
+        num_lanes: members in training at most; a few lanes stay out where the widths do not come out even.
+        first_rung: the task's own, where the schedule has none: a share in (0, 1), or None for one part.
+
+    Raises ``ValueError`` where the lanes are too few, the training has one part, or no rung lies before its end.
+
+    >>> layout = plan_layout(successive_halving(), num_parts=8, num_lanes=20)
+    >>> layout.num_new, layout.brackets[0].ends
+    (8, (1, 2, 4, 8))
+    """
+    check_count("lanes", num_lanes, 1)
+    if num_parts < 2:
+        raise ValueError(f"schedule {schedule.name} needs a task of at least 2 parts, got num_parts={num_parts}")
+    share = schedule.first_rung if schedule.first_rung is not None else first_rung
+    first = 1 if share is None else math.ceil(share * num_parts - 1e-9)
+    if first >= num_parts:
+        raise ValueError(
+            f"first_rung must be at most {num_parts - 1} of the {num_parts} parts of a training, got {share:g}"
+        )
+    brackets = _brackets(schedule, num_parts, first, num_lanes)
+    if brackets is None:
+        least = next(n for n in itertools.count(num_lanes) if _brackets(schedule, num_parts, first, n))
+        raise ValueError(f"schedule {schedule.name} needs at least {least} lanes for this task, got {num_lanes}")
+    return Layout(schedule, num_parts, brackets)
+
+
+def _brackets(schedule: Schedule, num_parts: int, first: int, num_lanes: int) -> tuple[Bracket, ...] | None:
+    """The brackets with the first rung after ``first`` parts, or None where the lanes are too few."""
+    if schedule.eta == 1:
+        width = num_lanes // num_parts
+        return (Bracket((width,) * num_parts, tuple(range(1, num_parts + 1))),) if width >= 2 else None
+    rungs = list(itertools.takewhile(lambda end: end < num_parts, (first * schedule.eta**k for k in itertools.count())))
+    ends = (*rungs, num_parts)
+    if schedule.has_brackets:
+        each = num_lanes // len(ends)
+        found = [_halving(ends[i:], schedule.eta, each) for i in range(len(ends))]
+        return None if None in found else tuple(bracket for bracket in found if bracket is not None)
+    num_audited = round(_AUDIT_SHARE * num_lanes / num_parts)
+    halving = _halving(ends, schedule.eta, num_lanes - num_audited * num_parts)
+    if halving is None:
+        return None
+    return (halving, Bracket((num_audited,) * num_parts, ends)) if num_audited else (halving,)
+
+
+def _halving(ends: tuple[int, ...], eta: int, num_lanes: int) -> Bracket | None:
+    """The bracket with the most new members that fits; lanes left over widen its cohorts, the oldest first."""
+    lengths = np.diff((0, *ends))  # of the stages between rungs, in parts
+
+    def cohorts(num_new: int) -> np.ndarray:
+        return np.maximum(num_new // eta ** np.arange(len(ends)), 1)
+
+    fitting = [n for n in range(1, num_lanes + 1) if lengths @ cohorts(n) <= num_lanes]
+    least = eta if len(ends) > 1 else 1  # a rung has to drop someone
+    if not fitting or fitting[-1] < least:
+        return None
+    widths = cohorts(fitting[-1])
+    for stage in reversed(range(1, len(ends))):
+        while widths[stage] < widths[stage - 1] - 1 and lengths @ widths + lengths[stage] <= num_lanes:
+            widths[stage] += 1
+    return Bracket(tuple(np.repeat(widths, lengths).tolist()), ends)
