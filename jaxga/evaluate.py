@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxga.base import Evaluation, Task
+from jaxga.base import Evaluation, PyTree, Task
 from jaxga.batches import in_batches
 from jaxga.text import check_choice
 
@@ -80,6 +80,12 @@ def evaluate(
         train_all = partial(train, genomes=genomes)
         evaluation = jax.vmap(train_all)(keys) if is_whole else lax.map(train_all, keys)
         value, metrics, _ = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), evaluation)
+    return mean_scores(task, value, metrics)
+
+
+def mean_scores(task: Task, value: Array, metrics: dict[str, Array]) -> Scores:
+    """The scores of P members from the values f32[P, R] and the metrics [P, R, ...] of their R replicates."""
+    num_replicates = value.shape[1]
     loss = task.objective.sign * value.mean(axis=1)
     failed = ~jnp.isfinite(loss)
     loss_var = value.var(axis=1, ddof=1) / num_replicates if num_replicates > 1 else jnp.zeros_like(loss)
@@ -130,37 +136,67 @@ def train_members(
     Returns:
         An :class:`Evaluation` with a first axis of length N throughout; its ``model`` is None without ``keep_model``.
     """
-    num_jobs = genomes.shape[0]
-    num_devices = 1 if mesh is None else mesh.shape["pop"]
-    num_local = -(-num_jobs // num_devices)
-    num_chunks = 1 if chunk_size is None else -(-num_local // chunk_size)
-    chunk = -(-num_local // num_chunks)
-    # Padding repeats real jobs: a remainder would trace the task a second time.
-    num_padded = num_chunks * chunk * num_devices
-    padding = jnp.arange(num_padded) % num_jobs
     is_shared = keys.ndim == 0
-    padded_keys = keys if is_shared else keys[padding]
 
-    def one(task: Task, key: Array, genome: Array) -> Evaluation:
+    def one(task: Task, shared_key: Any, job: tuple[Array, Any]) -> Evaluation:
+        genome, own_key = job
+        key = own_key if shared_key is None else shared_key
         value, metrics, model = Evaluation(*method(task, key, task.space.decode(genome)))
         # Dropped here, before the population axis is added: XLA then allocates no memory for N models.
         kept = (named_metrics(metrics), model if keep_model else None)
         return Evaluation(jnp.asarray(value, jnp.float32), *jax.tree.map(jnp.asarray, kept))
 
-    def on_one_device(task: Task, keys: Array, genomes: Array) -> Evaluation:
-        train = jax.vmap(one, in_axes=(None, None if is_shared else 0, 0))
-        if is_shared:
-            return in_batches(lambda genomes: train(task, keys, genomes), genomes, chunk)
-        return in_batches(lambda jobs: train(task, *jobs), (keys, genomes), chunk)
+    shared, jobs = (keys, (genomes, None)) if is_shared else (None, (genomes, keys))
+    return over_members(one, task, jobs, shared=shared, chunk_size=chunk_size, mesh=mesh)
+
+
+def over_members(
+    function: Callable[[Any, Any, Any], PyTree],
+    task: Task,
+    jobs: PyTree,
+    *,
+    shared: PyTree = None,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> PyTree:
+    """``function(task, shared, job)`` of N jobs, in chunks and over devices as in :func:`train_members`.
+
+    Args:
+        function: of one job.
+        task: the same on every device.
+        jobs: a pytree of arrays with a first axis of length N >= 1.
+        shared: a pytree of arrays that all jobs have.
+        chunk_size: as in :func:`train_members`.
+        mesh: as in :func:`train_members`.
+
+    Returns:
+        The function's results, with a first axis of length N.
+    """
+    num_jobs = jax.tree.leaves(jobs)[0].shape[0]
+    num_devices = 1 if mesh is None else mesh.shape["pop"]
+    num_local = -(-num_jobs // num_devices)
+    num_chunks = 1 if chunk_size is None else -(-num_local // chunk_size)
+    chunk = -(-num_local // num_chunks)
+    num_padded = num_chunks * chunk * num_devices
+    if num_padded > num_jobs:  # padding repeats real jobs: a remainder would trace the task a second time
+        padding = jnp.arange(num_padded) % num_jobs
+        jobs = jax.tree.map(lambda x: x[padding], jobs)
+
+    def on_one_device(task: Task, shared: PyTree, jobs: PyTree) -> PyTree:
+        each = jax.vmap(function, in_axes=(None, None, 0))
+        return in_batches(lambda some: each(task, shared, some), jobs, chunk)
 
     if mesh is None:
-        evaluation = on_one_device(task, padded_keys, genomes[padding])
+        results = on_one_device(task, shared, jobs)
     else:
         population, everywhere = PartitionSpec("pop"), PartitionSpec()
-        specs = (everywhere, everywhere if is_shared else population, population)
-        on_mesh = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=population, check_vma=False)
-        # The rest of a generation is little work: every device does all of it.
-        evaluation = lax.with_sharding_constraint(
-            on_mesh(task, padded_keys, genomes[padding]), NamedSharding(mesh, everywhere)
+        on_mesh = jax.shard_map(
+            on_one_device,
+            mesh=mesh,
+            in_specs=(everywhere, everywhere, population),
+            out_specs=population,
+            check_vma=False,
         )
-    return jax.tree.map(lambda x: x[:num_jobs], evaluation)
+        # The rest of a generation is little work: every device does all of it.
+        results = lax.with_sharding_constraint(on_mesh(task, shared, jobs), NamedSharding(mesh, everywhere))
+    return jax.tree.map(lambda x: x[:num_jobs], results)

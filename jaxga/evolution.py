@@ -26,10 +26,30 @@ class State(NamedTuple):
     Attributes:
         generation: i32[], the number of generations done.
         algorithm: the algorithm's own state.
+        lanes: under a schedule the members in training (:class:`jaxga.lanes.Lanes`), else nothing.
     """
 
     generation: Array
     algorithm: PyTree
+    lanes: PyTree = ()
+
+
+class Rungs(NamedTuple):
+    """What a schedule says of the scores of a generation (M scores, E rungs, the last of which is the end).
+
+    Attributes:
+        number: i32[M], the member's number; -1 where a lane was empty, and the row says nothing.
+        part: i32[M], after how many parts of its training.
+        outcome: i32[M], a :class:`jaxga.base.Outcome`.
+        bracket: i32[M], the number of its bracket.
+        correlation: f32[E], the rank correlation of each rung with the end, by which members are judged.
+    """
+
+    number: Array
+    part: Array
+    outcome: Array
+    bracket: Array
+    correlation: Array
 
 
 class Record(NamedTuple):
@@ -43,6 +63,7 @@ class Record(NamedTuple):
         metrics: by name, [P, ...].
         num_failed: i32[].
         best: the best setting so far and the loss believed of it.
+        rungs: under a schedule; a member then has a row for each of its scores, P rows in all. Else None.
     """
 
     generation: Array
@@ -52,6 +73,7 @@ class Record(NamedTuple):
     metrics: dict[str, Array]
     num_failed: Array
     best: Best
+    rungs: Rungs | None = None
 
 
 Step = Callable[[Array, State, Task], tuple[State, Record]]
@@ -60,6 +82,11 @@ Step = Callable[[Array, State, Task], tuple[State, Record]]
 def init(algorithm: Algorithm, key: Array) -> State:
     """The state before the first generation of the run whose root key is ``key``."""
     return State(jnp.int32(0), algorithm.init(jax.random.fold_in(key, _INIT_STREAM)))
+
+
+def shared_key(key: Array) -> Array:
+    """The key of the seeds that all generations share."""
+    return jax.random.fold_in(key, _SHARED_STREAM)
 
 
 def fresh_key(key: Array) -> Array:
@@ -88,7 +115,7 @@ def make_step(
         offspring, asked = algorithm.ask(key_ask, state.algorithm)
         genomes = offspring.genomes
         if seeds == "run":
-            key_evaluate = jax.random.fold_in(key, _SHARED_STREAM)
+            key_evaluate = shared_key(key)
         scores = evaluate(
             task,
             key_evaluate,

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxga import evolution
+from jaxga import evolution, lanes
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
@@ -19,7 +19,9 @@ from jaxga.evaluate import Seeds, train_members
 from jaxga.evolution import Record, State
 from jaxga.programs import compile_ahead, compiled, kept_program
 from jaxga.runtime import compiler_options, replicate
+from jaxga.schedules import Layout
 from jaxga.task import check_task
+from jaxga.trainable import Trainable
 
 MAX_SEED = 2**32 - 1
 
@@ -73,6 +75,7 @@ def run(
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     state: State | None = None,
+    layout: Layout | None = None,
 ) -> Generations:
     """Evolve, yielding each generation; the next one is dispatched before the last is yielded.
 
@@ -93,6 +96,8 @@ def run(
         mesh: devices to share the trainings among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations in one run of the compiled program; it changes no bit of any of them.
         state: where to go on from, as a :class:`Generation` holds it; None to start anew.
+        layout: the lanes of a schedule, as :func:`jaxga.schedules.plan_layout` gives; None trains each member from the
+            beginning to the end in one generation. In lanes a generation is one part of each training.
 
     Raises:
         ValueError: before anything is compiled, where an argument is out of its range.
@@ -100,19 +105,55 @@ def run(
         MemoryError: one training, or the chunk that was asked for, does not fit the device.
     """
     check_sizes(algorithm, num_generations, num_replicates, chunk_size)
+    check_layout(task, algorithm, layout)
     check_count("generations_per_dispatch", generations_per_dispatch, 1)
     root_key = as_key(key)
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == ("pop",)):
         raise ValueError(f"mesh must have the one axis 'pop', as runtime.population_mesh() gives, got {mesh!r}")
     if state is not None:
-        _check_state(state, jax.eval_shape(partial(evolution.init, algorithm), root_key))
+        like = partial(initial_state, task, algorithm, layout=layout, num_replicates=num_replicates)
+        _check_state(state, jax.eval_shape(like, root_key))
     check_task(task)
-    chunks = Chunks(plan_chunk(chunk_size, task), algorithm.population_size * num_replicates, mesh)
-    program_of = partial(generations_program, task, algorithm, num_replicates, seeds, mesh)
+    if state is None:
+        state = initial_state(task, algorithm, root_key, layout=layout, num_replicates=num_replicates)
+    chunks = Chunks(plan_chunk(chunk_size, task), num_members(algorithm, layout) * num_replicates, mesh)
+    program_of = partial(generations_program, task, algorithm, layout, num_replicates, seeds, mesh)
     generations = _generations(
-        task, algorithm, root_key, num_generations, state, generations_per_dispatch, program_of, chunks, mesh
+        task, root_key, num_generations, state, generations_per_dispatch, program_of, chunks, mesh
     )
     return Generations(generations, chunks)
+
+
+def initial_state(task: Task, algorithm: Algorithm, key: Array, *, layout: Layout | None, num_replicates: int) -> State:
+    """The state before the first generation of the run whose root key is ``key``."""
+    if layout is None:
+        return evolution.init(algorithm, key)
+    assert isinstance(task, Trainable)
+    return lanes.init(task, algorithm, layout, num_replicates, key)
+
+
+def num_members(algorithm: Algorithm, layout: Layout | None) -> int:
+    """How many members are trained in one generation."""
+    return algorithm.population_size if layout is None else layout.num_lanes
+
+
+def check_layout(task: Task, algorithm: Algorithm, layout: Layout | None) -> None:
+    """Raise ``ValueError`` unless the task can be trained in parts, and the algorithm learns from them."""
+    if layout is None:
+        return
+    name = layout.schedule.name
+    lanes.check_trainable(task, name)
+    if algorithm.revise is None:
+        raise ValueError(
+            f"schedule {name} needs an algorithm that learns from unfinished trainings (its revise): "
+            "invasive_ga(least_share=...), random_search, sobol_search, latin_hypercube or grid_search"
+        )
+    assert isinstance(task, Trainable)
+    if (task.num_parts, algorithm.population_size) != (layout.num_parts, layout.num_new):
+        raise ValueError(
+            f"layout must be of {task.num_parts} parts and {algorithm.population_size} new members a generation, "
+            f"as task and algorithm have, got {layout.num_parts} and {layout.num_new}"
+        )
 
 
 def check_sizes(algorithm: Any, num_generations: Any, num_replicates: Any, chunk_size: Any) -> None:
@@ -132,17 +173,15 @@ def _check_state(state: Any, like: State) -> None:
 
 def _generations(
     task: Task,
-    algorithm: Algorithm,
     root_key: Array,
     num_generations: int,
-    state: State | None,
+    current: State,
     generations_per_dispatch: int,
     program_of: Callable[[int, int | None], Any],
     chunks: Chunks,
     mesh: Mesh | None,
 ) -> Iterator[Generation]:
     last = time.perf_counter()
-    current = evolution.init(algorithm, root_key) if state is None else state
     done = int(current.generation)
     end = jnp.int32(num_generations)
     if mesh is not None:
@@ -163,7 +202,7 @@ def _generations(
 
     # A CPU runs a program with collectives inside its dispatch: what is done would wait for what comes next.
     is_blocking = mesh is not None and jax.default_backend() == "cpu"
-    pending = None
+    pending, is_unproven = None, done == 0
     while done < num_generations:
         try:
             following, stacked, length = pending or dispatch(current, done)
@@ -174,11 +213,8 @@ def _generations(
             chunks.halve(error)
             program = pending = None
             continue
-        if done == 0 and not np.isfinite(records.loss[0]).any():
-            raise AllMembersFailed(
-                f"every one of the {records.loss[0].size} members of generation 1 failed: "
-                f"no value of the objective {task.objective.name!r} is finite"
-            )
+        if is_unproven:
+            is_unproven = _check_members(records, done, length, task)
         current, done = following, done + length
         fields, structure = jax.tree.flatten(records)
         # The rows beyond those of this dispatch are empty.
@@ -189,9 +225,22 @@ def _generations(
             last, compile_seconds = now, 0.0
 
 
+def _check_members(records: Record, done: int, length: int, task: Task) -> bool:
+    """Whether none of these generations has a score; ``AllMembersFailed`` where all of the first ones failed."""
+    scored = np.ones_like(records.loss, bool) if records.rungs is None else records.rungs.number >= 0
+    which = np.flatnonzero(scored[:length].any(axis=1))
+    if which.size and not np.isfinite(records.loss[which[0]][scored[which[0]]]).any():
+        raise AllMembersFailed(
+            f"every one of the {scored[which[0]].sum()} members of generation {done + which[0] + 1} failed: "
+            f"no value of the objective {task.objective.name!r} is finite"
+        )
+    return not which.size
+
+
 @kept_program
 def generations_program(
     algorithm: Algorithm,
+    layout: Layout | None,
     num_replicates: int,
     seeds: Seeds,
     mesh: Mesh | None,
@@ -199,9 +248,16 @@ def generations_program(
     chunk_size: int | None,
 ) -> Any:
     """The jitted :func:`jaxga.evolution.advance`."""
-    step = evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh)
+    step = make_step(algorithm, layout, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size, mesh=mesh)
     sharding: dict[str, Any] = {} if mesh is None else {"out_shardings": NamedSharding(mesh, PartitionSpec())}
     return jax.jit(evolution.advance(step, max_generations), compiler_options=compiler_options(), **sharding)
+
+
+def make_step(algorithm: Algorithm, layout: Layout | None, **options: Any) -> evolution.Step:
+    """The step of :func:`evolution.make_step`, or under a schedule that of :func:`jaxga.lanes.make_step`."""
+    if layout is None:
+        return evolution.make_step(algorithm, **options)
+    return lanes.make_step(algorithm, layout, **options)
 
 
 def as_key(key: Any) -> Array:

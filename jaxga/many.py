@@ -17,13 +17,24 @@ from jaxga.checks import check_count
 from jaxga.chunks import Chunks, ChunkSize, plan_chunk
 from jaxga.evaluate import Seeds
 from jaxga.evolution import Record, State
-from jaxga.loop import AllMembersFailed, as_keys, check_sizes, evaluate_seeds, winner_method
-from jaxga.optimize import AlgorithmLike, make_algorithm
+from jaxga.loop import (
+    AllMembersFailed,
+    as_keys,
+    check_layout,
+    check_sizes,
+    evaluate_seeds,
+    initial_state,
+    make_step,
+    num_members,
+    winner_method,
+)
+from jaxga.optimize import NUM_GENERATIONS, AlgorithmLike, make_scheduled
 from jaxga.programs import kept_program
 from jaxga.result import Result
 from jaxga.runs.history import History
 from jaxga.runs.model import Keep, check_keep, kept_model
 from jaxga.runtime import compiler_options
+from jaxga.schedules import WHOLE, Layout, Schedule
 from jaxga.task import check_attributes, check_task
 
 
@@ -32,8 +43,9 @@ def optimize_many(
     *,
     keys: Sequence[Array | int] | Array | np.ndarray,
     population_size: int | None = None,
-    num_generations: int = 20,
+    num_generations: int | None = None,
     algorithm: AlgorithmLike = invasive_ga,
+    schedule: str | Schedule = WHOLE,
     num_replicates: int = 1,
     seeds: Seeds = "own",
     num_fresh: int = 8,
@@ -51,9 +63,10 @@ def optimize_many(
     Args:
         task: what scores a setting.
         keys: a list of S seeds in [0, 2^32 - 1] or threefry keys, or an array of keys [S]; S is at least 1.
-        population_size: P, members per generation; default 64. An Algorithm has its own.
-        num_generations: how many; P x this many evaluations a search.
+        population_size: P, members per generation, or lanes of a schedule, as in :func:`optimize`.
+        num_generations: how many; P x this many evaluations a search; default as in :func:`optimize`.
         algorithm: a name, a factory or an Algorithm, as in :func:`optimize`.
+        schedule: as in :func:`optimize`.
         num_replicates: seeds per member; its value is their mean.
         seeds: who of a search shares these seeds, as in :func:`jaxga.run`; two searches share none.
         num_fresh: seeds under which each winner is evaluated again at the end; 0 for none.
@@ -81,15 +94,19 @@ def optimize_many(
     check_count("num_fresh", num_fresh, 0)
     check_keep(keep_model)
     root_keys = as_keys(keys)
-    method = make_algorithm(algorithm, task.space, population_size)
+    method, layout = make_scheduled(algorithm, task, population_size, schedule)
+    num_parts = 1 if layout is None else layout.num_parts
+    if num_generations is None:
+        num_generations = NUM_GENERATIONS * num_parts
+    check_layout(task, method, layout)
     check_sizes(method, num_generations, num_replicates, chunk_size)
     if searches_at_once is not None:
         check_count("searches_at_once", searches_at_once, 1)
     check_task(task)
     num = len(root_keys)
     at_once = min(searches_at_once or (1 if jax.default_backend() == "cpu" else num), num)
-    chunks = Chunks(plan_chunk(chunk_size, task), method.population_size * num_replicates, None)
-    program_of = partial(searches_program, task, method, num_generations, num_replicates, seeds, at_once)
+    chunks = Chunks(plan_chunk(chunk_size, task), num_members(method, layout) * num_replicates, None)
+    program_of = partial(searches_program, task, method, layout, num_generations, num_replicates, seeds, at_once)
     states, records = chunks.run(program_of, root_keys, task, jnp.int32(num_generations))
     best_loss = records.best.loss[:, -1]
     if not np.isfinite(best_loss).any():
@@ -106,7 +123,7 @@ def optimize_many(
     results = []
     for i, setting in enumerate(settings):
         state, record, its_fresh = jax.tree.map(lambda x, i=i: x[i], (states, records, fresh))
-        history = History(task.space, task.objective, num_replicates)
+        history = History(task.space, task.objective, num_replicates, num_parts)
         history.append(record)
         results.append(
             Result(
@@ -124,14 +141,21 @@ def optimize_many(
 
 @kept_program
 def searches_program(
-    algorithm: Algorithm, num_generations: int, num_replicates: int, seeds: Seeds, at_once: int, chunk_size: int | None
+    algorithm: Algorithm,
+    layout: Layout | None,
+    num_generations: int,
+    num_replicates: int,
+    seeds: Seeds,
+    at_once: int,
+    chunk_size: int | None,
 ) -> Any:
     """``(keys key[S], task, end i32[]) -> (states, records)``, with a first axis of length S."""
-    step = evolution.make_step(algorithm, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size)
+    step = make_step(algorithm, layout, num_replicates=num_replicates, seeds=seeds, chunk_size=chunk_size)
     advance = evolution.advance(step, num_generations)
 
     def search(key: Array, task: Task, end: Array) -> tuple[State, Record]:
-        return advance(key, evolution.init(algorithm, key), task, end)
+        begin = initial_state(task, algorithm, key, layout=layout, num_replicates=num_replicates)
+        return advance(key, begin, task, end)
 
     return jax.jit(partial(_each, search, at_once), compiler_options=compiler_options())
 

@@ -18,6 +18,7 @@ from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
 from jaxga.chunks import ChunkSize, check_chunk_size
 from jaxga.evaluate import SEEDS, Seeds
+from jaxga.lanes import check_trainable
 from jaxga.loop import as_key
 from jaxga.programs import NUM_KEPT
 from jaxga.registry import ALGORITHMS
@@ -27,21 +28,24 @@ from jaxga.runs.execution import Execution
 from jaxga.runs.model import Keep, check_keep
 from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
+from jaxga.schedules import WHOLE, Layout, Schedule, as_schedule, layout_of, plan_layout
 from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
 from jaxga.text import check_choice
+from jaxga.trainable import Trainable
 
 AlgorithmLike = str | Algorithm | Callable[..., Algorithm]
-_POPULATION_SIZE = 64
+_POPULATION_SIZE, NUM_GENERATIONS = 64, 20
 
 
 def optimize(
     task: Task,
     *,
     population_size: int | None = None,
-    num_generations: int = 20,
+    num_generations: int | None = None,
     key: Array | int = 0,
     algorithm: AlgorithmLike = invasive_ga,
+    schedule: str | Schedule = WHOLE,
     num_replicates: int = 1,
     seeds: Seeds = "own",
     num_fresh: int = 8,
@@ -61,10 +65,14 @@ def optimize(
 
     Args:
         task: what scores a setting; :func:`minimize` and :func:`maximize` take a plain function.
-        population_size: P, members per generation; default 64. An Algorithm has its own.
-        num_generations: how many; P x this many evaluations.
+        population_size: P, members per generation; default 64. An Algorithm has its own. Under a schedule the number of
+            lanes, from which the number of new members a generation follows.
+        num_generations: how many; P x this many evaluations. Under a schedule a generation is one part of each
+            training. Default 20, under a schedule 20 whole trainings of each lane.
         key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
         algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
+        schedule: ``"whole"``: each member is trained to the end. For a :class:`jaxga.Trainable` also a name or schedule
+            of :mod:`jaxga.schedules`, under which members are dropped, or told to the search, before they are.
         num_replicates: seeds per member; its value is their mean.
         seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
             :func:`jaxga.run`.
@@ -94,7 +102,6 @@ def optimize(
     """
     check_attributes(task)
     check_count("num_fresh", num_fresh, 0)
-    check_count("num_generations", num_generations, 1)
     check_count("num_replicates", num_replicates, 1)
     check_choice("seeds", seeds, SEEDS)
     check_chunk_size(chunk_size)
@@ -104,19 +111,24 @@ def optimize(
         raise ValueError(f"stop must be a jaxga.Stop, got {stop!r}")
     if resume and out is None:
         raise ValueError("resume needs out, the folder of the run to go on with")
-    method = make_algorithm(algorithm, task.space, population_size)
+    method, layout = make_scheduled(algorithm, task, population_size, schedule)
+    if num_generations is None:
+        num_generations = NUM_GENERATIONS * (1 if layout is None else layout.num_parts)
+    check_count("num_generations", num_generations, 1)
     search = Search(
         task=task,
         algorithm=method,
         key=as_key(key),
-        num_generations=rules.num_generations(num_generations, method.population_size * num_replicates),
+        num_generations=num_generations,
         num_replicates=num_replicates,
         seeds=seeds,
         num_fresh=num_fresh,
         chunk_size=chunk_size,
         mesh=mesh,
         generations_per_dispatch=generations_per_dispatch,
+        layout=layout,
     )
+    search = search._replace(num_generations=rules.num_generations(num_generations, search.trainings_each))
     options = {
         "task": _task_name(task),
         "algorithm": _algorithm_name(algorithm),
@@ -130,6 +142,8 @@ def optimize(
         "dispatch": generations_per_dispatch,
         **asdict(rules),
     }
+    if layout is not None:
+        options |= {"pop": layout.num_lanes, "schedule": repr(layout.schedule)}
     with contextlib.ExitStack() as stack:
         run = Execution(search, rules, options, warm_start, None if out is None else Path(out), resume, report, stack)
         reached, reason = run.follow(Callbacks(callbacks), progress)
@@ -140,9 +154,10 @@ class _Options(TypedDict, total=False):
     """The keyword arguments of :func:`optimize`."""
 
     population_size: int | None
-    num_generations: int
+    num_generations: int | None
     key: Array | int
     algorithm: AlgorithmLike
+    schedule: str | Schedule
     num_replicates: int
     seeds: Seeds
     num_fresh: int
@@ -203,10 +218,38 @@ def maximize(
     return optimize(function_task(fitness, space, Objective("value", "max")), **options)
 
 
-def make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None) -> Algorithm:
+def make_scheduled(
+    algorithm: AlgorithmLike, task: Task, population_size: int | None, schedule: str | Schedule
+) -> tuple[Algorithm, Layout | None]:
+    """The algorithm, and the lanes that the schedule has; ``population_size`` is the number of lanes then.
+
+    Raises ``ValueError`` where the task cannot be trained in parts, the lanes are too few, or the schedule is unknown.
+    """
+    chosen = as_schedule(schedule)
+    if chosen is None:
+        return make_algorithm(algorithm, task.space, population_size), None
+    check_trainable(task, chosen.name)
+    assert isinstance(task, Trainable)
+    if isinstance(algorithm, Algorithm):
+        layout = layout_of(chosen, task.num_parts, algorithm.population_size, task.first_rung)
+        if population_size not in (None, layout.num_lanes):
+            raise ValueError(
+                f"population_size must be the {layout.num_lanes} lanes of the given Algorithm or left out, "
+                f"got {population_size!r}"
+            )
+        return algorithm, layout
+    size = _POPULATION_SIZE if population_size is None else population_size
+    layout = plan_layout(chosen, task.num_parts, size, task.first_rung)
+    return make_algorithm(algorithm, task.space, layout.num_new, layout.first_share), layout
+
+
+def make_algorithm(
+    algorithm: AlgorithmLike, space: SearchSpace, population_size: int | None, least_share: float | None = None
+) -> Algorithm:
     """The algorithm given, or the one that a name or a factory makes.
 
     Equal options of a registered factory give the same Algorithm, so that its compiled programs are found again.
+    ``least_share`` is for a schedule: a factory that takes it gets it.
     """
     if isinstance(algorithm, Algorithm):
         if population_size not in (None, algorithm.population_size):
@@ -220,6 +263,8 @@ def make_algorithm(algorithm: AlgorithmLike, space: SearchSpace, population_size
         raise ValueError(f"algorithm must be one of {list(ALGORITHMS)}, an Algorithm or its factory, got {algorithm!r}")
     size = _POPULATION_SIZE if population_size is None else population_size
     name, options = factory, {}
+    if least_share is not None and "least_share" in inspect.signature(factory).parameters:
+        factory = functools.partial(factory, least_share=least_share)
     if isinstance(factory, functools.partial) and not factory.args:
         name, options = factory.func, factory.keywords
     if name in ALGORITHMS.values():

@@ -45,10 +45,14 @@ class Result:
 
     @property
     def population(self) -> list[dict[str, Any]]:
-        """The final population: the P best members of all generations, best first, as rows of the history."""
-        rows = list(self.history.rows())
-        size = sum(row["generation"] == rows[-1]["generation"] for row in rows)
-        loss = self.history.objective.sign * self.history.columns["value"]  # a failed member's NaN sorts last
+        """The final population: the P best members of all generations, best first, as rows of the history.
+
+        Under a schedule of those that were trained to the end, as many as finish in a generation.
+        """
+        whole = self.history.whole
+        rows = list(whole.rows())
+        size = max(map(len, whole.generations))
+        loss = whole.objective.sign * whole.columns["value"]  # a failed member's NaN sorts last
         return [rows[i] for i in np.argsort(loss, kind="stable")[:size]]
 
     def plot(self, kind: Literal["convergence", "search_space"] = "convergence") -> Any:
@@ -58,7 +62,7 @@ class Result:
         figures = {"convergence": convergence_figure, "search_space": search_space_figure}
         if kind not in figures:
             raise ValueError(f"plot must be one of {list(figures)}, got {kind!r}")
-        return figures[kind](self.history)
+        return figures[kind](self.history.whole)
 
     def __repr__(self) -> str:
         setting = ", ".join(f"{name}={show(value)}" for name, value in self.best.items())

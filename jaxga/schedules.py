@@ -4,6 +4,7 @@ Source: K. Jamieson, A. Talwalkar, "Non-stochastic best arm identification and h
 (successive halving); L. Li, K. Jamieson, G. DeSalvo, A. Rostamizadeh, A. Talwalkar, "Hyperband", 2018.
 """
 
+import bisect
 import itertools
 import math
 from collections.abc import Callable
@@ -223,6 +224,28 @@ def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: 
     return Layout(schedule, num_parts, brackets)
 
 
+def layout_of(schedule: Schedule, num_parts: int, num_new: int, first_rung: float | None = None) -> Layout:
+    """The layout of so many new members a generation, on as few lanes as they need.
+
+    Arguments and errors as in :func:`plan_layout`; ``ValueError`` too where no number of lanes has so many.
+    """
+
+    def num_new_on(num_lanes: int) -> int:
+        try:
+            return plan_layout(schedule, num_parts, num_lanes, first_rung).num_new
+        except ValueError:
+            return 0
+
+    num_lanes = 1 + bisect.bisect_left(range(1, num_new * num_parts), num_new, key=num_new_on)
+    layout = plan_layout(schedule, num_parts, num_lanes, first_rung)
+    if layout.num_new != num_new:
+        raise ValueError(
+            f"schedule {schedule.name} has no lanes for {num_new} new members a generation, "
+            f"it has {num_lanes} for {layout.num_new}"
+        )
+    return layout
+
+
 def _brackets(schedule: Schedule, num_parts: int, first: int, num_lanes: int) -> tuple[Bracket, ...] | None:
     """The brackets with the first rung after ``first`` parts, or None where the lanes are too few."""
     if schedule.eta == 1:
@@ -248,11 +271,10 @@ def _halving(ends: tuple[int, ...], eta: int, num_lanes: int) -> Bracket | None:
     def cohorts(num_new: int) -> np.ndarray:
         return np.maximum(num_new // eta ** np.arange(len(ends)), 1)
 
-    fitting = [n for n in range(1, num_lanes + 1) if lengths @ cohorts(n) <= num_lanes]
-    least = eta if len(ends) > 1 else 1  # a rung has to drop someone
-    if not fitting or fitting[-1] < least:
+    num_new = bisect.bisect_right(range(num_lanes + 1), num_lanes, key=lambda n: lengths @ cohorts(n)) - 1
+    if num_new < (eta if len(ends) > 1 else 1):  # a rung has to drop someone
         return None
-    widths = cohorts(fitting[-1])
+    widths = cohorts(num_new)
     for stage in reversed(range(1, len(ends))):
         while widths[stage] < widths[stage - 1] - 1 and lengths @ widths + lengths[stage] <= num_lanes:
             widths[stage] += 1

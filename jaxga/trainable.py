@@ -1,6 +1,7 @@
 """Tasks whose training can be cut into parts."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ class Trainable(ABC):
 
     Attributes:
         num_parts: static, at least 1: of how many parts a whole training consists.
+        first_rung: the share of a training, in (0, 1), after which a schedule scores a member first; None for one part.
 
     >>> import optax
     >>> from dataclasses import dataclass
@@ -39,6 +41,7 @@ class Trainable(ABC):
     """
 
     num_parts: int
+    first_rung: ClassVar[float | None] = None
 
     @abstractmethod
     def init(self, key: Array, setting: dict[str, Array]) -> PyTree:
@@ -52,14 +55,21 @@ class Trainable(ABC):
     def score(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
         """What the training is worth as it stands, after any of its parts."""
 
+    def begun(self, key: Array, setting: dict[str, Array]) -> PyTree:
+        """The carry before the first part of the training with this key."""
+        return self.init(jax.random.fold_in(key, 0), setting)
+
+    def advanced(self, key: Array, carry: PyTree, setting: dict[str, Array], part: Array) -> PyTree:
+        """The carry after part ``part`` i32[] of the training with this key."""
+        return self.advance(jax.random.fold_in(key, part + 1), carry, setting, part)
+
     def trained(self, key: Array, setting: dict[str, Array]) -> PyTree:
         """The carry after all parts."""
-        carry = self.init(jax.random.fold_in(key, 0), setting)
 
         def advance(carry: PyTree, part: Array) -> tuple[PyTree, None]:
-            return self.advance(jax.random.fold_in(key, part + 1), carry, setting, part), None
+            return self.advanced(key, carry, setting, part), None
 
-        return jax.lax.scan(advance, carry, jnp.arange(self.num_parts, dtype=jnp.int32))[0]
+        return jax.lax.scan(advance, self.begun(key, setting), jnp.arange(self.num_parts, dtype=jnp.int32))[0]
 
     def scored(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
         """The score of a training under the key that it was begun with."""

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "jaxga"
 ORDER = [
     {"conditions", "distribution", "files", "precision", "text", "runtime"},
     {"space"},
-    {"base", "checks", "programs", "trainable"},
+    {"base", "checks", "programs", "schedules", "trainable"},
     {"batches", "operators", "surrogates"},
     {"algorithms"},
     {"adapters"},
@@ -21,6 +21,7 @@ ORDER = [
     {"evaluate"},
     {"work", "chunks"},
     {"evolution"},
+    {"lanes"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
     {"host"},

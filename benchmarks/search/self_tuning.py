@@ -55,7 +55,7 @@ def finals(algorithm, tasks, num_generations):
     """f64[S] of each task: the regret of what each search recommends at the end."""
     rows = []
     for task in tasks:
-        program = searches_program(task, algorithm, num_generations, 1, "own", 1, None)
+        program = searches_program(task, algorithm, None, num_generations, 1, "own", 1, None)
         _, record = program(as_keys(range(NUM_SEARCHES)), task, jnp.int32(num_generations))
         rows.append(np.maximum(np.asarray(_regrets(task, record.best.genome))[:, -1], FLOOR))
     return rows

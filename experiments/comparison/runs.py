@@ -61,7 +61,7 @@ def run_ours(method: str, problem: str, size: int, num_generations: int, num_see
     task = problem_task(problem)
     if isinstance(task, Model):
         return _run_ours_on_host(method, task, size, num_generations, num_seeds)
-    program = searches_program(task, _algorithm(method, task.space, size), num_generations, 1, "own", 1, None)
+    program = searches_program(task, _algorithm(method, task.space, size), None, num_generations, 1, "own", 1, None)
     arguments = (as_keys(range(num_seeds)), task, jnp.int32(num_generations))
     search = program.lower(*arguments).compile()
     began = time.perf_counter()

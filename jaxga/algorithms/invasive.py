@@ -211,9 +211,8 @@ def _resolved(surrogate: Any, space: SearchSpace, archive_size: int, has_shares:
     if not callable(factory):
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
-    if has_shares:
-        return over_shares(factory, space, num_points=archive_size)
-    return cast(Surrogate, factory(space, num_points=archive_size))
+    make = cast(Callable[..., Surrogate], factory)
+    return (partial(over_shares, make) if has_shares else make)(space, num_points=archive_size)
 
 
 def _init(plan: _Plan, key: Array) -> InvasiveState:

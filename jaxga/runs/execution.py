@@ -29,7 +29,7 @@ from jaxga.runs.model import Keep, kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.saved import SavedRun, read_config
-from jaxga.runs.session import Reached, Search, add_seconds, follow, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, Stop, StopState
 from jaxga.runs.warm_start import WarmStart
 
@@ -71,7 +71,7 @@ class Execution:
                 warnings.warn(warning, stacklevel=4)
             start = restart(path, start.state)
             runtime.agree(True)  # no process writes before all have read
-        self.history = History(task.space, task.objective, search.num_replicates)
+        self.history = History(task.space, task.objective, search.num_replicates, search.num_parts)
         self._search, self._start, self._path = search, start, path
         self._generations = search.generations(start)
         report_seconds = REPORT_SECONDS if path and report else 0.0
@@ -83,7 +83,7 @@ class Execution:
             config = (
                 resumed_config(path, options, None)
                 if is_resumed
-                else new_config(path, options["task"], options, about, task, known, None)
+                else new_config(path, options["task"], options, about, task, known, None, **schedule_config(search))
             )
             self._recorder = Recorder(path, config["run"], search, start, self._stop)
             stack.callback(self._recorder.close)  # it has cut off what is beyond the checkpoint
@@ -100,7 +100,9 @@ class Execution:
         with contextlib.ExitStack() as stack:
             if progress and jax.process_index() == 0:
                 objective, num_done = search.task.objective, int(self._start.state.generation)
-                line = stack.enter_context(ProgressLine(Console(), objective, search.num_generations, num_done))
+                trainings_each = None if search.layout is None else search.trainings_each
+                about = (objective, search.num_generations, num_done, trainings_each)
+                line = stack.enter_context(ProgressLine(Console(), *about))
                 consumers.append(line.write)
             consumers.append(callbacks.write)
             try:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxga.base import Objective, Species
+from jaxga.base import Objective, Outcome, Species
 from jaxga.evolution import Record
 from jaxga.space import SearchSpace, is_missing
 
@@ -35,6 +35,9 @@ _DTYPES: dict[str, Any] = {
     "replicates": np.int64,
     "predicted": np.float32,
     "seconds": np.float32,
+    "trained": np.float32,
+    "outcome": np.str_,
+    "bracket": np.int64,
 }
 
 
@@ -54,7 +57,9 @@ def metric_columns(space: SearchSpace, metrics: Iterable[str]) -> dict[str, str]
     return columns
 
 
-def to_columns(record: Record, space: SearchSpace, objective: Objective, num_replicates: int) -> Columns:
+def to_columns(
+    record: Record, space: SearchSpace, objective: Objective, num_replicates: int, num_parts: int = 1
+) -> Columns:
     """One generation as columns of length P, or G generations, stacked on a first axis, as columns of length G P.
 
     ``generation``; ``member`` (number ``i`` of generation ``t`` is ``t * P + i``); ``species``; ``parent_a``,
@@ -62,6 +67,10 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
     was inactive); ``value`` (NaN for a failed member); ``spread`` (standard deviation over replicates, 0 for one
     replicate); ``replicates``;
     ``predicted`` (the surrogate's prediction of ``value``, NaN without a prediction); one column a metric.
+
+    Under a schedule a row is one score of a member, ``generation`` the one in which it was scored, and there are three
+    more columns: ``trained`` (the share of a whole training), ``outcome`` (``went_on``, ``halted``, ``finished``,
+    ``failed``) and ``bracket``. A generation without scores has no row.
     """
     num_axes = np.ndim(record.loss)
 
@@ -70,11 +79,13 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
 
     size = np.shape(record.loss)[-1]
     generation = np.repeat(record.generation, size)
+    number = generation.astype(np.int64) * size + np.arange(len(generation)) % size
     settings = space.settings(rows(record.offspring.genomes))
     parents = rows(record.offspring.parents)
+    rungs = record.rungs and jax.tree.map(rows, record.rungs._replace(correlation=()))
     own = {
         "generation": generation,
-        "member": generation.astype(np.int64) * size + np.arange(len(generation)) % size,
+        "member": number if rungs is None else rungs.number,
         "species": [Species(s).name.lower() for s in rows(record.offspring.species).tolist()],
         "parent_a": parents[:, 0],
         "parent_b": parents[:, 1],
@@ -85,13 +96,23 @@ def to_columns(record: Record, space: SearchSpace, objective: Objective, num_rep
         "replicates": np.full(len(generation), num_replicates),
         "predicted": objective.sign * _finite(rows(record.offspring.predicted)),
     }
+    if rungs is not None:
+        found |= {
+            "trained": rungs.part / np.float32(num_parts),
+            "outcome": [Outcome(o).name.lower() for o in rungs.outcome.tolist()],
+            "bracket": rungs.bracket,
+        }
     named = metric_columns(space, record.metrics)
-    return (
+    columns = (
         {name: np.asarray(column, _DTYPES[name]) for name, column in own.items()}
         | {name: _values([setting.get(name, np.nan) for setting in settings], space, name) for name in space.names}
         | {name: np.asarray(column, _DTYPES[name]) for name, column in found.items()}
         | {named[name]: rows(metric) for name, metric in record.metrics.items()}
     )
+    if rungs is None:
+        return columns
+    exists = rungs.number >= 0  # while the lanes fill, some have no member
+    return {name: column[exists] for name, column in columns.items()}
 
 
 def _finite(column: Any) -> np.ndarray:
@@ -217,13 +238,15 @@ class History:
     Attributes:
         space, objective: what was searched, and the value that was sought.
         num_replicates: trainings per member.
+        num_parts: under a schedule, of a whole training.
         num_omitted: how many members were evaluated that the history does not hold; 0 unless a report thinned it.
     """
 
-    def __init__(self, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
+    def __init__(self, space: SearchSpace, objective: Objective, num_replicates: int, num_parts: int = 1) -> None:
         self.space = space
         self.objective = objective
         self.num_replicates = num_replicates
+        self.num_parts = num_parts
         self.num_omitted = 0
         self._blocks: list[Columns] = []
         self._appended: list[Record] = []  # not yet columns: those of many generations are made at once
@@ -250,7 +273,7 @@ class History:
         stacked = [r if np.ndim(r.generation) else jax.tree.map(lambda x: x[None], r) for r in self._appended]
         record = jax.tree.map(lambda *parts: np.concatenate(parts), *stacked)
         self._appended, self._num_bytes = [], 0
-        self._blocks.append(to_columns(record, self.space, self.objective, self.num_replicates))
+        self._blocks.append(to_columns(record, self.space, self.objective, self.num_replicates, self.num_parts))
         best = self.objective.sign * record.best.loss.astype(float)
         self._estimates |= dict(zip(record.generation.tolist(), best.tolist(), strict=True))
 
@@ -264,6 +287,22 @@ class History:
 
     def __len__(self) -> int:
         return len(self.columns.get("member", ()))
+
+    @property
+    def whole(self) -> "History":
+        """The members that were trained to the end; under no schedule, or where there is none, this history itself.
+
+        Their values can be compared: under a schedule the other rows are scores of trainings that were not finished.
+        """
+        if "outcome" not in self.columns:
+            return self
+        is_whole = self.columns["outcome"] == Outcome.FINISHED.name.lower()
+        if not is_whole.any():
+            return self
+        whole = History(self.space, self.objective, self.num_replicates)
+        whole.extend({name: column[is_whole] for name, column in self.columns.items()}, self._estimates)
+        whole.num_omitted = self.num_omitted
+        return whole
 
     @property
     def loss(self) -> np.ndarray:

@@ -31,12 +31,21 @@ class ProgressLine:
         objective: of the run.
         num_generations: in all.
         num_done: of these, how many were done before.
+        trainings_each: under a schedule, the number of whole trainings that a generation is worth.
     """
 
-    def __init__(self, console: Console, objective: Objective, num_generations: int, num_done: int = 0) -> None:
+    def __init__(
+        self,
+        console: Console,
+        objective: Objective,
+        num_generations: int,
+        num_done: int = 0,
+        trainings_each: float | None = None,
+    ) -> None:
         self._console = console
         self._objective = objective
         self._total = num_generations
+        self._trainings_each = trainings_each
         self._pace = _Pace()
         self._bar = _Bar(console, num_generations, num_done)
 
@@ -53,9 +62,14 @@ class ProgressLine:
         mean = self._objective.sign * float(finite.mean()) if finite.size else math.nan
         best = self._objective.sign * float(record.best.loss)
         self._pace.write(generation)
-        figures = [f"best {show(best)}", f"mean {show(mean)}"]
+        figures = [f"best {show(best)}"]
+        if record.rungs is None:  # the scores of a schedule are after different parts of a training
+            figures += [f"mean {show(mean)}"]
         figures += [f"{int(record.num_failed)} failed"] if record.num_failed else []
-        line = "  ".join([*figures, *self._pace.figures(record.loss.size)])
+        size, unit = record.loss.size, "members"
+        if self._trainings_each is not None:
+            size, unit = self._trainings_each, "trainings"
+        line = "  ".join([*figures, *self._pace.figures(size, unit)])
         done = int(record.generation) + 1
         left = self._pace.left(self._total - done)
         self._bar.show(done, left, line)
@@ -89,12 +103,12 @@ class _Pace:
     def _each(self) -> float:
         return max(self._seconds, 1e-9) / self._num
 
-    def figures(self, population_size: int) -> list[str]:
-        """The speed of generations and members."""
+    def figures(self, size: float, unit: str) -> list[str]:
+        """The speed of generations, and of their ``size`` members or trainings."""
         if not self._num:
             return []
         speed = f"{show(1 / self._each)} generations/s" if self._is_fast else f"{show(self._each)} s a generation"
-        return [speed, f"{show(population_size / self._each)} members/s"]
+        return [speed, f"{show(size / self._each)} {unit}/s"]
 
     def left(self, num_generations: int) -> str:
         """What so many generations will take."""

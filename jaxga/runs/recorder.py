@@ -37,7 +37,8 @@ class Recorder:
             file: Log(path / file, start.notes.get(file, {"size": 0})["size"])
             for file in ("history.csv", "events.jsonl")
         }
-        self._history = HistoryFile(self._logs["history.csv"], name, task.space, task.objective, search.num_replicates)
+        about = (task.space, task.objective, search.num_replicates, search.num_parts)
+        self._history = HistoryFile(self._logs["history.csv"], name, *about)
         self.events = Events(self._logs["events.jsonl"], task.objective)
         self._stop = stop
         self._start = start

@@ -156,16 +156,21 @@ class HistoryFile:
         log: where to append.
         run: the run's name, the first column.
         space, objective, num_replicates: of the run.
+        num_parts: under a schedule, of a whole training.
     """
 
-    def __init__(self, log: Log, run: str, space: SearchSpace, objective: Objective, num_replicates: int) -> None:
+    def __init__(
+        self, log: Log, run: str, space: SearchSpace, objective: Objective, num_replicates: int, num_parts: int = 1
+    ) -> None:
         self._log = log
         self._run = run
-        self._about = (space, objective, num_replicates)
+        self._about = (space, objective, num_replicates, num_parts)
 
     def write(self, generation: Generation) -> None:
         columns = to_columns(generation.record, *self._about)
         run = np.full(len(columns["member"]), self._run)
+        if not len(run):
+            return
         self._log.append(to_csv({"run": run, **columns}, with_header=not self._log.size))
 
 
@@ -183,6 +188,8 @@ class Events:
     def write(self, generation: Generation) -> None:
         record = generation.record
         species = np.asarray(record.offspring.species)
+        if record.rungs is not None:  # without the rows of empty lanes
+            species = species[record.rungs.number >= 0]
         value = self._sign * np.where(np.isfinite(record.loss), record.loss, np.nan).astype(float)
         self.add(
             "generation",

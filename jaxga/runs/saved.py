@@ -103,7 +103,8 @@ class SavedRun:
                 a new best value, and each that has a new best value of the winner.
             on_block: is called with every block of the file, whatever is kept of it.
         """
-        history = History(self.space, self.objective, self.config["options"].get("replicates", 1))
+        num_parts = self.config.get("schedule", {}).get("num_parts", 1)
+        history = History(self.space, self.objective, self.config["options"].get("replicates", 1), num_parts)
         stride = 1 if max_rows is None else -(-self._num_lines() // max_rows)
         estimates = {e["generation"]: e["best"] for e in self.events if e["event"] == "generation"}
         estimates = {number: np.nan if best is None else best for number, best in estimates.items()}

@@ -10,16 +10,25 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from jaxga import evolution, runtime
+from jaxga import runtime
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.chunks import ChunkSize, Planned
 from jaxga.evaluate import Seeds
 from jaxga.evolution import State
-from jaxga.loop import Generation, Generations, evaluate_fresh, prepare_fresh, run
+from jaxga.loop import (
+    Generation,
+    Generations,
+    evaluate_fresh,
+    initial_state,
+    num_members,
+    prepare_fresh,
+    run,
+)
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
 from jaxga.runs.stopping import GO_ON, Overhead
+from jaxga.schedules import Layout
 
 
 class Search(NamedTuple):
@@ -38,10 +47,23 @@ class Search(NamedTuple):
     chunk_size: ChunkSize = "auto"
     mesh: Mesh | None = None
     generations_per_dispatch: int = 1
+    layout: Layout | None = None
+
+    @property
+    def num_parts(self) -> int:
+        """Of how many generations a whole training takes: 1 without a schedule."""
+        return 1 if self.layout is None else self.layout.num_parts
+
+    @property
+    def trainings_each(self) -> float:
+        """How many whole trainings a generation is worth."""
+        return num_members(self.algorithm, self.layout) * self.num_replicates / self.num_parts
 
     def initial_state(self) -> State:
         """The state before the first generation."""
-        return evolution.init(self.algorithm, self.key)
+        return initial_state(
+            self.task, self.algorithm, self.key, layout=self.layout, num_replicates=self.num_replicates
+        )
 
     def generations(self, start: Start) -> Generations:
         """The generations after ``start``; what can be wrong with the search is raised here, before the first one.
@@ -60,6 +82,7 @@ class Search(NamedTuple):
             mesh=self.mesh,
             generations_per_dispatch=self.generations_per_dispatch,
             state=start.state,
+            layout=self.layout,
         )
 
     def prepare_winner(self, chunk_size: int | None) -> None:
@@ -83,10 +106,11 @@ class Search(NamedTuple):
             num_local = math.ceil(num_trainings / num_devices)
             return math.ceil(num_local / (chunk_size or num_local)) if num_local else 0
 
-        num_trainings = self.algorithm.population_size * self.num_replicates
+        num_trainings = num_members(self.algorithm, self.layout) * self.num_replicates
+        share = num_chunks(self.num_fresh) / num_chunks(num_trainings) / self.generations_per_dispatch
         return Overhead(
             elapsed=elapsed,
-            winner=num_chunks(self.num_fresh) / num_chunks(num_trainings) / self.generations_per_dispatch,
+            winner=share * self.num_parts,
             report=report_seconds,
             # On a CPU a program for several devices is not dispatched ahead: see jaxga.loop.
             num_ahead=0 if self.mesh is not None and jax.default_backend() == "cpu" else 1,
@@ -149,6 +173,23 @@ def follow(
     return reached
 
 
+def schedule_config(search: Search) -> dict[str, Any]:
+    """What ``config.json`` says of a run's schedule; empty without one."""
+    layout = search.layout
+    if layout is None:
+        return {}
+    about = {
+        "name": layout.schedule.name,
+        "eta": layout.schedule.eta,
+        "num_parts": layout.num_parts,
+        "lanes": layout.num_lanes,
+        "new": layout.num_new,
+        "ends": layout.ends,
+        "brackets": [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets],
+    }
+    return {"schedule": about}
+
+
 def write_result(
     path: Path,
     search: Search,
@@ -177,6 +218,7 @@ def write_result(
         "reason": reason,
         "generations": reached.num_done,
         "evaluations": reached.num_done * search.algorithm.population_size * search.num_replicates,
+        "trainings": reached.num_done * search.trainings_each,
         "best": task.space.setting(reached.best_genome),
         "best_value": task.objective.sign * reached.best_loss,
         "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},

@@ -22,7 +22,8 @@ class Stop:
         patience: end after this many generations in a row without a better value; at least 1.
         max_seconds: start no generation after which the run is expected to take longer than this, in seconds, above 0.
             Everything counts: compiling, the winner's evaluation, the report, and the time before a resume.
-        max_evaluations: start no generation that would exceed this number of trainings (members x replicates).
+        max_evaluations: start no generation that would exceed this number of trainings (members x replicates; under a
+            schedule the parts that were trained count, as so many whole trainings).
 
     Raises ``ValueError`` for a value outside its range.
 
@@ -48,15 +49,15 @@ class Stop:
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), 1)
 
-    def num_generations(self, num_generations: int, evaluations_each: int) -> int:
+    def num_generations(self, num_generations: int, evaluations_each: float) -> int:
         """How many generations ``max_evaluations`` allows; ``ValueError`` where not even one fits."""
         if self.max_evaluations is None:
             return num_generations
         if self.max_evaluations < evaluations_each:
             raise ValueError(
-                f"max_evaluations must be at least one generation's {evaluations_each}, got {self.max_evaluations}"
+                f"max_evaluations must be at least one generation's {evaluations_each:g}, got {self.max_evaluations}"
             )
-        return min(num_generations, self.max_evaluations // evaluations_each)
+        return min(num_generations, int(self.max_evaluations / evaluations_each + 1e-9))
 
 
 # Of the report: 2 to 3 seconds for 640 members, 8 for 100,000.

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 
 from jaxga.base import PyTree, Surrogate
-from jaxga.space import SearchSpace, Uniform
+from jaxga.space import Conditional, Dimension, SearchSpace, Uniform
 
 
 def over_shares(factory: Callable[..., Surrogate], space: SearchSpace, *, num_points: int) -> Surrogate:
@@ -53,5 +53,8 @@ def _with_share(space: SearchSpace) -> SearchSpace:
     name = "share"
     while name in space.names:
         name += "_"
-    given = {n: dimension.when(space.condition_of(n)) if space.condition_of(n) else dimension for n, dimension in space.items}
-    return SearchSpace({**given, name: Uniform(0.0, 1.0)})
+    dimensions: dict[str, Dimension | Conditional] = dict(space.items)
+    for conditional in space.names:
+        if condition := space.condition_of(conditional):
+            dimensions[conditional] = dict(space.items)[conditional].when(condition)
+    return SearchSpace({**dimensions, name: Uniform(0.0, 1.0)})

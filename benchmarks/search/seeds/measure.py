@@ -41,7 +41,7 @@ def problems():
 def finals(task, seeds):
     """f64[S]: the regret of what each search recommends at the end; of the digits the loss under other seeds."""
     algorithm = _algorithm("invasive_ga", task.space, SIZE)
-    program = searches_program(task, algorithm, NUM_GENERATIONS, 1, seeds, 1, None)
+    program = searches_program(task, algorithm, None, NUM_GENERATIONS, 1, seeds, 1, None)
     _, record = program(as_keys(range(NUM_SEARCHES)), task, jnp.int32(NUM_GENERATIONS))
     return np.maximum(np.asarray(_regrets(task, record.best.genome))[:, -1], FLOOR)
 
