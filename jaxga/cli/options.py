@@ -13,20 +13,23 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 from typer import Option
 
 from jaxga import runtime
-from jaxga.base import Algorithm
+from jaxga.base import Algorithm, Task
 from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
 from jaxga.evaluate import Seeds
+from jaxga.lanes import check_trainable
 from jaxga.loop import MAX_SEED
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.config import LENGTH
 from jaxga.runs.model import Keep
 from jaxga.runs.stopping import Stop
 from jaxga.runs.tracking import TRACKERS
+from jaxga.schedules import NAMES, SCHEDULES, WHOLE, Layout, Schedule, plan_layout
 from jaxga.space import SearchSpace
 from jaxga.task import RunDefaults
 from jaxga.text import check_choice, shorten
+from jaxga.trainable import Trainable
 
 
 class Use(NamedTuple):
@@ -35,6 +38,7 @@ class Use(NamedTuple):
     Attributes:
         task: the parameter of the task's factory that it sets.
         algorithm: the parameter of the algorithm's factory that it sets; the plan shows it.
+        schedule: the parameter of the schedule's factory that it sets.
         choices: the words that it allows.
         most: its largest value.
         outside: whether it changes no figure of the run: where the run computes, what it writes and shows.
@@ -42,6 +46,7 @@ class Use(NamedTuple):
 
     task: str | None = None
     algorithm: str | None = None
+    schedule: str | None = None
     choices: Callable[[], Iterable[str]] | None = None
     most: int = MAX_MEMBERS
     outside: bool = False
@@ -91,12 +96,45 @@ class Options:
             min=1,
             rich_help_panel=_SEARCH,
             show_default=_TASK_DEFAULT,
-            help="Members per generation (the initial population).",
+            help="Members per generation; under a schedule the lanes, each with a member in training.",
         ),
         Use(most=MAX_POPULATION),
     ] = None
     generations: Annotated[
-        int | None, Option(min=1, rich_help_panel=_SEARCH, show_default=_TASK_DEFAULT, help="Generations in all.")
+        int | None,
+        Option(
+            min=1,
+            rich_help_panel=_SEARCH,
+            show_default=_TASK_DEFAULT,
+            help="Generations in all; under a schedule each is one part of every training.",
+        ),
+    ] = None
+    schedule: Annotated[
+        str,
+        Option(
+            rich_help_panel=_SEARCH,
+            help=f"How much of its training a member gets: {', '.join(NAMES)}.",
+        ),
+        Use(choices=lambda: NAMES),
+    ] = WHOLE
+    eta: Annotated[
+        int | None,
+        Option(
+            min=2,
+            rich_help_panel=_SEARCH,
+            show_default="2",
+            help="successive_halving, hyperband: at a rung the best 1 / eta of a cohort go on.",
+        ),
+        Use(schedule="eta"),
+    ] = None
+    first_rung: Annotated[
+        float | None,
+        Option(
+            rich_help_panel=_SEARCH,
+            show_default=f"{_TASK_DEFAULT}, else one part",
+            help="successive_halving, hyperband: the share of a training after which a member is scored first.",
+        ),
+        Use(schedule="first_rung"),
     ] = None
     parents: Annotated[
         int | None,
@@ -355,6 +393,7 @@ class Options:
                 raise ValueError(f"{option} must be at most {use.most:,}, got {shorten(str(value))}")
         if self.algorithm is not None:
             self._check_breeding(self.algorithm)
+        _ = self.chosen_schedule
         for path in (self.out, self.resume):
             if not _is_utf8(str(path)):  # the report and the trackers take no other
                 raise ValueError(f"a folder must have a name in UTF-8, got {str(path)!r}")
@@ -370,8 +409,35 @@ class Options:
             if use.algorithm is not None and getattr(self, name) is not None and use.algorithm not in accepted:
                 raise ValueError(f"{flag(name)} does not apply to --algorithm {algorithm}")
 
-    def with_defaults(self, defaults: RunDefaults) -> "Options":
+    @property
+    def chosen_schedule(self) -> Schedule | None:
+        """What ``--schedule`` and its options say; None for whole trainings."""
+        given = {str(use.schedule): getattr(self, name) for name, use in USES.items() if use.schedule is not None}
+        given = {parameter: value for parameter, value in given.items() if value is not None}
+        factory: Any = SCHEDULES.get(self.schedule)
+        accepted = inspect.signature(factory).parameters if factory is not None else ()
+        for parameter in given:
+            if parameter not in accepted:
+                raise ValueError(f"{flag(parameter)} does not apply to --schedule {self.schedule}")
+        with named_as_options():
+            return None if factory is None else factory(**given)
+
+    def layout(self, task: Task) -> Layout | None:
+        """The lanes of ``--pop`` under the schedule; None for whole trainings. Of options :meth:`with_defaults`."""
+        schedule = self.chosen_schedule
+        if schedule is None:
+            return None
+        with named_as_options():
+            check_trainable(task, schedule.name)
+            assert isinstance(task, Trainable)
+            return plan_layout(schedule, task.num_parts, self.sizes[0], task.first_rung)
+
+    def with_defaults(self, defaults: RunDefaults, num_parts: int = 1) -> "Options":
         """The same options with the task's own algorithm and sizes where none are given.
+
+        Args:
+            defaults: the task's.
+            num_parts: how many generations take as long as one of whole trainings.
 
         Raises ``ValueError`` where they are too large or do not fit the algorithm.
         """
@@ -379,7 +445,7 @@ class Options:
         own = {
             "algorithm": defaults.algorithm,
             "pop": defaults.population_size,
-            "generations": defaults.num_generations,
+            "generations": defaults.num_generations * num_parts,
             "replicates": defaults.num_replicates,
             "fresh": defaults.num_fresh,
         }
@@ -392,7 +458,6 @@ class Options:
         if pop * generations > MAX_MEMBERS:
             what = f"{pop:,} x {generations:,}"
             raise ValueError(f"--pop x --generations must be at most {MAX_MEMBERS:,} members, got {what}")
-        _ = filled.num_generations
         return filled
 
     def _check_processes(self) -> None:
@@ -425,12 +490,10 @@ class Options:
         assert self.generations is not None
         return self.pop, self.replicates, self.generations
 
-    @property
-    def num_generations(self) -> int:
-        """How many there will be at most; of options :meth:`with_defaults`."""
-        pop, replicates, generations = self.sizes
+    def num_generations(self, trainings_each: float) -> int:
+        """How many there will be at most, each worth so many trainings; of options :meth:`with_defaults`."""
         with named_as_options():
-            return self.stop.num_generations(generations, pop * replicates)
+            return self.stop.num_generations(self.sizes[2], trainings_each)
 
     @property
     def stop(self) -> Stop:
@@ -455,11 +518,21 @@ class Options:
         names = [name for name, use in USES.items() if use.algorithm is not None]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def make_algorithm(self, space: SearchSpace) -> Algorithm:
-        """The algorithm on this space; of options :meth:`with_defaults`."""
+    def make_algorithm(self, space: SearchSpace, layout: Layout | None) -> Algorithm:
+        """The algorithm on this space, for the lanes of a schedule; of options :meth:`with_defaults`."""
         arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
         factory: Callable[..., Algorithm] = ALGORITHMS[str(self.algorithm)]
-        return factory(space, population_size=self.pop, **arguments)
+        if layout is None:
+            return factory(space, population_size=self.pop, **arguments)
+        if "least_share" in inspect.signature(factory).parameters:
+            arguments["least_share"] = layout.first_share
+        algorithm = factory(space, population_size=layout.num_new, **arguments)
+        if algorithm.revise is None:
+            raise ValueError(
+                f"--schedule {self.schedule} needs an algorithm that learns from unfinished trainings: invasive_ga, "
+                f"random_search, sobol_search, latin_hypercube or grid_search, got --algorithm {self.algorithm}"
+            )
+        return algorithm
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for config.json."""

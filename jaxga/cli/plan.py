@@ -8,10 +8,12 @@ from rich.console import Console
 from jaxga.cli.options import Options
 from jaxga.cli.screen import table
 from jaxga.cli.start import Processes
+from jaxga.loop import num_members
 from jaxga.runs.folder import Start
 from jaxga.runs.records import constants
 from jaxga.runs.session import Search
 from jaxga.runs.warm_start import WarmStart
+from jaxga.schedules import Layout
 from jaxga.text import show
 
 
@@ -37,9 +39,12 @@ def print_plan(
         label = ""
     if fixed := constants(task):
         plan.add_row("held fixed", ", ".join(f"{name} {show(value)}" for name, value in fixed.items()))
-    breeding = [f"{options.pop} members x {options.generations} generations"]
+    who = "members" if search.layout is None else "lanes"
+    breeding = [f"{options.pop} {who} x {options.generations} generations"]
     breeding += [f"{name} {value}" for name, value in options.breeding.items()]
     plan.add_row("algorithm", f"{options.algorithm}: {', '.join(breeding)}, replicates {options.replicates}")
+    if search.layout is not None:
+        plan.add_row("schedule", _schedule(search, search.layout))
     if warm_start is not None:
         knows = "settings to begin with" if warm_start.loss is None else "evaluations known from before"
         plan.add_row("warm start", f"{len(warm_start.genomes)} {knows}")
@@ -48,7 +53,7 @@ def print_plan(
     num_devices = f"{num * jax.local_device_count()} x " if num else ""
     plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}, seed {options.seed}")
     plan.add_row("processes", f"{num or 'as many as the cluster has'}: {processes.reason}")
-    num_trainings = search.algorithm.population_size * search.num_replicates
+    num_trainings = num_members(search.algorithm, search.layout) * search.num_replicates
     most = min(chunk_size or num_trainings, num_trainings)
     plan.add_row("chunk", f"{most} of {num_trainings} trainings side by side on a device at most")
     if options.resume is not None:
@@ -57,3 +62,14 @@ def print_plan(
         following = "only the winner and the report are left" if is_ended else f"from generation {done + 1}"
         plan.add_row("goes on", f"{following}; {done} of {search.num_generations} generations are done")
     console.print(plan)
+
+
+def _schedule(search: Search, layout: Layout) -> str:
+    """The schedule in words: who begins, where members are scored, and what all of it is worth."""
+    schedule, ends = layout.schedule, ", ".join(map(str, layout.ends))
+    words = [f"{schedule.name}: {layout.num_lanes} lanes, each trained one of {layout.num_parts} parts a generation"]
+    words += [f"{layout.num_new} new members a generation, scored after {ends} parts"]
+    if schedule.eta > 1:
+        words += [f"the best 1/{schedule.eta} go on"]
+    words += [f"{search.num_generations * search.trainings_each:g} trainings' worth in all"]
+    return "; ".join(words)

@@ -33,11 +33,13 @@ from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
-from jaxga.runs.session import Reached, Search, add_seconds, follow, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
 from jaxga.runs.tracking import TRACKERS, Tracker
 from jaxga.runs.warm_start import WarmStart
+from jaxga.schedules import WHOLE
 from jaxga.task import RunDefaults, defaults_of
+from jaxga.trainable import Trainable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.dry_run and options.coordinator != "auto":
                 join(options, words, processes.number)
             found = find_factory(options.task)
-            options = options.with_defaults(defaults_of(found))
             task_arguments = given_arguments(options.task, found, options.set or [], options.task_options)
             job = _prepare(options, found, task_arguments, [*shown_program("run"), *given])
         except MISTAKES as error:
@@ -141,7 +142,10 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
     task = make_task(options.task, found, task_arguments)
-    algorithm, warm_start = options.make_algorithm(task.space), None
+    num_parts = task.num_parts if options.schedule != WHOLE and isinstance(task, Trainable) else 1
+    options = options.with_defaults(defaults_of(found), num_parts)
+    layout = options.layout(task)
+    algorithm, warm_start = options.make_algorithm(task.space, layout), None
     if options.resume is not None:
         warm_start = WarmStart.load(options.resume / WARM_START)
     elif options.warm_start is not None:
@@ -154,14 +158,16 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         task=task,
         algorithm=algorithm,
         key=as_key(options.seed),
-        num_generations=options.num_generations,
+        num_generations=1,
         num_replicates=options.replicates,
         seeds=options.seeds,
         num_fresh=options.fresh,
         chunk_size=options.chunk_size,
         mesh=runtime.population_mesh(),
         generations_per_dispatch=options.dispatch,
+        layout=layout,
     )
+    search = search._replace(num_generations=options.num_generations(search.trainings_each))
     start, notes = Start(search.initial_state(), {}, ()), []
     if options.resume is not None:
         notes = check_identity(options.resume, identity(options.identity(), task, warm_start))
@@ -228,6 +234,7 @@ class Writers:
                 job.warm_start,
                 job.command,
                 task_arguments={name: str(value) for name, value in job.task_arguments.items()},
+                **schedule_config(search),
             )
         else:
             config = resumed_config(path, options.as_dict(), job.command)
@@ -235,7 +242,8 @@ class Writers:
         stack.callback(self.recorder.close)
         self.recorder.begin("resume" if options.resume else "start")
         num_done = int(job.start.state.generation)
-        self.progress = ProgressLine(console, search.task.objective, options.num_generations, num_done)
+        trainings_each = None if search.layout is None else search.trainings_each
+        self.progress = ProgressLine(console, search.task.objective, search.num_generations, num_done, trainings_each)
         about = (path, config["run"], config["identity"], search.task.objective, search.task.space)
         self._trackers: list[Tracker] = [make(*about) for name, (_, make) in TRACKERS.items() if getattr(options, name)]
         self.consumers = [

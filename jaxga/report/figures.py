@@ -16,6 +16,7 @@ from jaxga.report.axes import log_ticks, shortened, spans_decades
 from jaxga.report.findings import best_members, is_noisy, quartiles
 from jaxga.report.importance import Importances
 from jaxga.report.ranking import Ranking
+from jaxga.report.rungs import Rung
 from jaxga.runs.history import History
 from jaxga.space import Dimension
 from jaxga.text import show
@@ -216,6 +217,37 @@ def predictions(history: History) -> Figure:
     return figure
 
 
+def schedule(history: History, found: Sequence[Rung]) -> list[Figure]:
+    """The scores of all members over their training by what became of them, and the rank correlation of each rung."""
+    columns, objective = history.columns, history.objective
+    scores = _figure("Scores of the members that went on and of those that others replaced", showlegend=True)
+    value, share = columns["value"], 100 * columns["trained"]
+    rng = np.random.default_rng(0)
+    shown = []
+    for outcome, colour in (("halted", _FIRST), ("went_on", _BAND), ("finished", _BEST)):
+        rows = np.flatnonzero((columns["outcome"] == outcome) & np.isfinite(value))
+        if not len(rows):
+            continue
+        rows = np.sort(rng.choice(rows, min(len(rows), _MAX_POINTS), replace=False))
+        x = share[rows] + rng.uniform(-1.2, 1.2, len(rows))  # spread, so that they are visible
+        marker = {"color": colour, "size": 5, "opacity": 0.6}
+        name = outcome.replace("_", " ")
+        scores.add_scatter(x=_numbers(x), y=_numbers(value[rows]), mode="markers", marker=marker, name=name)
+        shown.append(value[rows])
+    scores.update_xaxes(title="training done, %", range=[0, 104])
+    _value_axis(scores.update_yaxes, objective.name, np.concatenate(shown), objective.direction)
+    ranks = _figure("Rank correlation of a rung with the end", showlegend=False)
+    known = [rung for rung in found[:-1] if math.isfinite(rung.correlation)]
+    if not known:
+        return [scores]
+    x, y = ([getattr(rung, name) for rung in known] for name in ("share", "correlation"))
+    ranks.add_scatter(x=100 * np.array(x), y=y, mode="lines+markers", line_color=_BAND)
+    ranks.add_hline(y=0, line={"dash": "dot", "color": _QUIET})
+    ranks.update_xaxes(title="training done, %", range=[0, 104])
+    ranks.update_yaxes(title="Spearman", range=[min(-0.1, min(y) - 0.1), 1.05])
+    return [scores, ranks]
+
+
 def _by_generation(number: np.ndarray) -> dict[str, Any]:
     """A colour axis by number of generation: later is darker."""
     low, high = int(number.min()), int(number.max())
@@ -400,12 +432,12 @@ def curves(history: History, best: int, label: str) -> list[Figure]:
     return figures
 
 
-def throughput(numbers: np.ndarray, members_per_second: np.ndarray) -> Figure:
-    """Members trained per second, by generation."""
+def throughput(numbers: np.ndarray, per_second: np.ndarray, unit: str) -> Figure:
+    """Members, or what ``unit`` says, trained per second, by generation."""
     figure = _figure("Throughput", height=300, showlegend=False)
-    figure.add_scatter(x=numbers + 1, y=_numbers(members_per_second), mode="lines+markers", line_color=_BAND)
+    figure.add_scatter(x=numbers + 1, y=_numbers(per_second), mode="lines+markers", line_color=_BAND)
     _generations(figure, numbers)
-    figure.update_yaxes(title="members per second", rangemode="tozero", exponentformat="power")
+    figure.update_yaxes(title=f"{unit.lower()} per second", rangemode="tozero", exponentformat="power")
     return figure
 
 

@@ -23,7 +23,7 @@ def write_outputs(path: Path) -> None:
     # A run that was killed may have the rows of a generation without its event.
     seconds = {e["generation"]: e["seconds"] for e in run.events if e["event"] == "generation"}
     with parquet_writer(path / "history.parquet", run.space, seconds) as on_block:
-        history = run.read_history(_MAX_ROWS, on_block)
+        history = run.read_history(_MAX_ROWS, on_block).whole
     heading = title(run, history)
     plots.save(plots.convergence_figure(history, heading), path / "convergence")
     plots.save(plots.search_space_figure(history, run.result.get("best"), heading), path / "search_space")

@@ -12,7 +12,7 @@ from jaxga.runs.saved import SavedRun
 
 
 def write_report(run: SavedRun, history: History) -> None:
-    """``report.html`` in the run's folder; ``history`` is that of the run, or a sample of it."""
+    """``report.html`` in the run's folder; ``history``: whole trainings, or a sample of them."""
     with draft(run.path / "report.html") as made:
         made.write_text(_page(run, history), encoding="utf-8")
 

@@ -12,6 +12,7 @@ from jaxga.report import figures
 from jaxga.report.findings import Interval, Invasion, invasion, is_noisy, winner_row
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
 from jaxga.report.ranking import Ranking, ranking
+from jaxga.report.rungs import Audit, Rung, audit, rungs
 from jaxga.runs.config import LENGTH
 from jaxga.runs.history import History
 from jaxga.runs.saved import SavedRun
@@ -98,7 +99,17 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     if np.isfinite(first).any():
         median = float(np.median(first[np.isfinite(first)]))
         yield show(median), f"{name}, at first", "median of the first generation"
-    yield f"{num:,}", "members trained", f"of which {_num_failed(run, history):,} failed"
+    failed = f"of which {_num_failed(run, history):,} failed"
+    if "schedule" in run.config:
+        begun = len(np.unique(history.scored.columns["member"]))
+        yield f"{begun:,}", "members begun", failed
+        yield (
+            f"{num:,}",
+            "trained to the end",
+            f"at the cost of {show(run.result.get('trainings', math.nan))} trainings",
+        )
+    else:
+        yield f"{num:,}", "members trained", failed
 
 
 def _last(values: np.ndarray) -> float:
@@ -156,6 +167,53 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
         )
     setting = f"<div class='setting'>{_facts(run.best)}</div>"
     yield "The winner", _paragraph(text) + setting, [figures.winner(history, fresh)]
+
+
+def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
+    schedule, found = run.config.get("schedule"), rungs(history.scored)
+    if schedule is None or not found:
+        return
+    text = (
+        f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation. "
+        f"{schedule['new']} members began in each generation"
+    )
+    if schedule["eta"] == 1:
+        text += ", and each was trained to the end; the search learned from every score."
+    else:
+        text += f", and at each rung about 1 in {schedule['eta']} of them went on."
+    audited = None
+    if schedule["name"] == "successive_halving" and len(schedule["brackets"]) > 1:
+        audited = audit(history.scored, len(schedule["brackets"]) - 1)
+    text += _correlation(found[:-1]) + (_audited(audited, history) if audited is not None else "")
+    yield "What the schedule did", _paragraph(text), figures.schedule(history.scored, found)
+
+
+def _correlation(found: list[Rung]) -> str:
+    known = [rung for rung in found if math.isfinite(rung.correlation)]
+    if not known:
+        return " Too few members were trained to the end to say how well a rung ranks them."
+    first = known[0]
+    return (
+        f" After {100 * first.share:.0f} % of the training the order of the values had a rank correlation of "
+        f"{first.correlation:.2f} with the order at the end (Spearman, {first.num_compared} members that were trained "
+        "to the end; most of these were chosen by their scores, which makes them harder to rank)."
+    )
+
+
+def _audited(found: Audit, history: History) -> str:
+    name, sign = history.objective.name, history.objective.sign
+    text = (
+        f" {found.num_members} members were trained to the end whatever their scores: the first rung would have kept "
+        f"{found.num_kept} of them."
+    )
+    if not found.num_kept:
+        return text
+    if found.best_kept == found.best:
+        return text + " The best of all these is among those kept: here stopping cost nothing."
+    return text + (
+        f" The best {name} of all these is {show(sign * found.best)}, of those kept {show(sign * found.best_kept)}: "
+        "what stopping cost here."
+    )
 
 
 def _species(run: SavedRun, history: History) -> Iterator[Section]:
@@ -280,8 +338,10 @@ def _time(run: SavedRun, history: History) -> Iterator[Section]:
     if not timed:
         return
     seconds = np.maximum(1e-9, [e["seconds"] - e["compile_seconds"] for e in timed])
-    size = len(history.generations[0])
-    rate = figures.throughput(np.array([e["generation"] for e in timed]), size / seconds)
+    size, unit = float(len(history.generations[0])), "Members"
+    if schedule := run.config.get("schedule"):
+        size, unit = schedule["lanes"] / schedule["num_parts"], "Whole trainings' worth"
+    rate = figures.throughput(np.array([e["generation"] for e in timed]), size / seconds, unit)
     parts = dict(run.result.get("seconds", {}))
     what = "the seconds that each part of the run took (after a resume, of the part since)"
     if not parts:
@@ -289,7 +349,7 @@ def _time(run: SavedRun, history: History) -> Iterator[Section]:
         parts = {"compile": sum(e["compile_seconds"] for e in timed), "generations": float(seconds.sum())}
     yield (
         "Time",
-        _paragraph(f"Members trained per second without compiling, and {what}."),
+        _paragraph(f"{unit} trained per second without compiling, and {what}."),
         [
             rate,
             figures.time_parts(parts),
@@ -332,6 +392,7 @@ def _options(config: dict[str, Any]) -> dict[str, Any]:
 SECTIONS: tuple[Callable[[SavedRun, History], Iterator[Section]], ...] = (
     _progress,
     _winner,
+    _schedule,
     _species,
     _surrogate,
     _hyperparameters,

@@ -16,9 +16,11 @@ def title(run: SavedRun, history: History) -> str:
     """One line that says what was run."""
     options = run.config["options"]
     env = run.config.get("task_arguments", {}).get("env", "")
-    done, size = int(history.numbers[-1]) + 1, len(history.generations[0])
+    done, size = int(history.scored.numbers[-1]) + 1, f"{len(history.generations[0])} members"
+    if schedule := run.config.get("schedule"):
+        size = f"{schedule['name']}, {schedule['lanes']} lanes"
     task = f"{options.get('task', 'task')} {env}".strip()
-    return f"{task}, {options.get('algorithm', 'algorithm')}, {size} members x {done} generation{'s' * (done > 1)}"
+    return f"{task}, {options.get('algorithm', 'algorithm')}, {size} x {done} generation{'s' * (done > 1)}"
 
 
 def result_html(best: dict[str, Any], best_value: float, fresh_values: np.ndarray, history: History) -> str:
@@ -36,7 +38,7 @@ def result_html(best: dict[str, Any], best_value: float, fresh_values: np.ndarra
         spread = f" ± {np.std(fresh_values, ddof=1):.2g}" if len(fresh_values) > 1 else ""
         seeds = f"{len(fresh_values)} fresh seed{'s' * (len(fresh_values) > 1)}"
         facts[f"{name}, {seeds}"] = f"{show(float(np.mean(fresh_values)))}{spread}"
-    facts["evaluations"] = f"{len(history):,}"
+    facts["evaluations" if history.whole is history else "scores"] = f"{len(history):,}"
     cells = "".join(
         f"<tr><th style='text-align: left'>{html.escape(str(k))}</th><td>{html.escape(show(v))}</td></tr>"
         for k, v in facts.items()

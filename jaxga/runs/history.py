@@ -239,6 +239,7 @@ class History:
         space, objective: what was searched, and the value that was sought.
         num_replicates: trainings per member.
         num_parts: under a schedule, of a whole training.
+        scored: of a history that :attr:`whole` gave, the one with all scores; else this one.
         num_omitted: how many members were evaluated that the history does not hold; 0 unless a report thinned it.
     """
 
@@ -248,6 +249,7 @@ class History:
         self.num_replicates = num_replicates
         self.num_parts = num_parts
         self.num_omitted = 0
+        self.scored = self
         self._blocks: list[Columns] = []
         self._appended: list[Record] = []  # not yet columns: those of many generations are made at once
         self._num_bytes = 0  # of their genomes
@@ -301,7 +303,7 @@ class History:
             return self
         whole = History(self.space, self.objective, self.num_replicates)
         whole.extend({name: column[is_whole] for name, column in self.columns.items()}, self._estimates)
-        whole.num_omitted = self.num_omitted
+        whole.num_omitted, whole.scored = self.num_omitted, self
         return whole
 
     @property
