@@ -148,7 +148,8 @@ def make_step(
 
         members = _over_lanes(lambda lane: lane[rows], lanes)
         values, metrics = each(scored, task, (members.keys, members.carry, members.offspring.genomes))
-        scores = mean_scores(task, values, metrics)
+        scores, exists = mean_scores(task, values, metrics), members.number >= 0
+        scores = scores._replace(loss=jnp.where(exists, scores.loss, jnp.inf))
         measured = Measured(
             genomes=members.offspring.genomes,
             number=members.number,
@@ -158,7 +159,6 @@ def make_step(
         )
         told, best, forecast = revise(key_tell, asked, measured)
 
-        exists = members.number >= 0
         failed = exists & jnp.isinf(scores.loss)
         losses = members.losses.at[jnp.arange(len(rows)), column].set(jnp.where(exists, scores.loss, jnp.nan))
         # A failed member leaves; its lane stays empty until the next cohort comes.
@@ -169,7 +169,7 @@ def make_step(
         is_end = column == len(layout.ends) - 1
         lanes = lanes._replace(finished=_with_finished(lanes.finished, losses[is_end], (exists & ~failed)[is_end]))
         trust = correlations(lanes.finished)
-        source, goes_on = _moves(layout, jnp.where(exists, scores.loss, jnp.inf), forecast, trust)
+        source, goes_on = _moves(layout, scores.loss, forecast, trust)
         outcome = jnp.where(
             is_end, int(Outcome.FINISHED), jnp.where(goes_on, int(Outcome.WENT_ON), int(Outcome.HALTED))
         )

@@ -1,0 +1,252 @@
+"""Trainings in lanes: the same as whole ones, the right members dropped, resumable to the bit."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+import jaxga
+from jaxga import Evaluation, LogUniform, Objective, SearchSpace, Uniform, evolution, lanes
+from jaxga.base import Measured, Outcome
+from jaxga.report.rungs import audit, rungs
+from jaxga.runs.history import read_csv
+from jaxga.schedules import plan_layout, successive_halving
+from tests.command_line import main, outcome
+
+GENERATIONS = 12
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Descent(jaxga.Trainable):
+    """Noisy descent whose learning curves cross: what is fast at first ends higher. A part adds its key's noise."""
+
+    space = SearchSpace(rate=LogUniform(0.05, 1.0), floor=Uniform(0.0, 1.0))
+    objective, num_parts = Objective("loss"), 4
+
+    def init(self, key, setting):
+        return jax.random.uniform(key) + 1.0
+
+    def advance(self, key, carry, setting, part):
+        noise = 0.01 * jax.random.normal(key)
+        return carry + setting["rate"] * (setting["floor"] - carry) / (part + 1.0) + noise
+
+    def score(self, key, carry, setting):
+        failed = setting["floor"] > 0.9
+        return Evaluation(jnp.where(failed, jnp.nan, carry), {"twice": 2 * carry}, carry)
+
+
+TASK = Descent()
+
+
+def search(**options):
+    options = {"population_size": 24, "num_generations": GENERATIONS, "algorithm": "random_search"} | options
+    return jaxga.optimize(TASK, **{"key": 5, "num_fresh": 2, "schedule": "successive_halving"} | options)
+
+
+@pytest.fixture(scope="module")
+def halved():
+    return search()
+
+
+def assert_equal(a, b, rtol=0.0):
+    assert list(a.columns) == list(b.columns)
+    for name, column in a.columns.items():
+        if column.dtype == np.float32:
+            np.testing.assert_allclose(column, b.columns[name], rtol=rtol)
+        else:
+            np.testing.assert_array_equal(column, b.columns[name])
+
+
+@pytest.mark.parametrize("num_replicates", [1, 3])
+@pytest.mark.parametrize("seeds", ["own", "generation", "run"])
+def test_a_training_in_a_lane_is_a_whole_one(num_replicates, seeds):
+    found = search(schedule="pipelined", num_replicates=num_replicates, seeds=seeds, num_generations=6).history
+    ends = {row["member"]: row["value"] for row in found.whole.rows()}
+    failed = {row["member"] for row in found.rows() if row["outcome"] == "failed"}
+    assert set(ends) == set(range(6 * 3)) - failed
+    rows = {row["member"]: row for row in found.rows()}
+    for member, value in ends.items():
+        generation, place = divmod(member, 6)
+        key = jax.random.split(jax.random.fold_in(jax.random.key(5), generation + 1), 4)[1]
+        key = evolution.shared_key(jax.random.key(5)) if seeds == "run" else key
+        key = jax.random.fold_in(key, place if seeds == "own" else 0)
+        setting = {name: jnp.float32(rows[member][name]) for name in TASK.space.names}
+        values = [TASK.evaluate(jax.random.fold_in(key, r), setting).value for r in range(num_replicates)]
+        np.testing.assert_allclose(value, np.mean(values), rtol=1e-5)
+
+
+def test_those_go_on_that_are_best(halved):
+    columns = halved.history.columns
+    layout = plan_layout(successive_halving(), TASK.num_parts, 24)
+    num_cohorts = 0
+    for bracket in range(len(layout.brackets)):
+        for end in layout.brackets[bracket].ends[:-1]:
+            for generation in range(GENERATIONS):
+                rows = columns["trained"] == np.float32(end / TASK.num_parts)
+                rows &= (columns["generation"] == generation) & (columns["bracket"] == bracket)
+                value = columns["value"][rows]
+                going_on = columns["outcome"][rows] == "went_on"
+                failed = columns["outcome"][rows] == "failed"
+                np.testing.assert_array_equal(failed, np.isnan(value))
+                num_places = layout.brackets[bracket].num_going_on(end)
+                assert going_on.sum() == min(num_places, (~failed).sum())
+                if going_on.any() and (columns["outcome"][rows] == "halted").any():
+                    num_cohorts += 1
+                    assert value[going_on].max() <= value[columns["outcome"][rows] == "halted"].min()
+    assert num_cohorts > 5
+
+
+def test_a_member_has_a_row_at_each_rung_up_to_its_end(halved):
+    shares, whole = {}, halved.history.whole
+    for row in halved.history.rows():
+        shares.setdefault(row["member"], []).append((row["trained"], row["outcome"]))
+    for seen in shares.values():
+        assert [share for share, _ in seen] == [0.25, 0.5, 1.0][: len(seen)]
+        assert all(outcome == "went_on" for _, outcome in seen[:-1])
+    assert len(whole) == sum(seen[-1][1] == "finished" for seen in shares.values()) > 0
+    assert set(whole.columns["trained"]) == {1.0}
+    assert halved.best_value == pytest.approx(whole.columns["value"].min())
+    assert {row["member"] for row in halved.population} <= set(whole.columns["member"])
+
+
+def test_chunks_change_nothing_but_the_rounding(halved):
+    assert_equal(search(chunk_size=5).history, halved.history, rtol=1e-5)
+
+
+def test_dispatches_change_nothing(halved):
+    assert_equal(search(generations_per_dispatch=5).history, halved.history)
+
+
+def test_a_search_that_goes_on_is_one_in_one_go(halved, tmp_path):
+    search(num_generations=7, out=tmp_path / "run", report=False)  # in mid-rung
+    resumed = search(out=tmp_path / "run", resume=True, report=False)
+    assert_equal(resumed.history, halved.history)
+    assert resumed.fresh_value == halved.fresh_value
+    again = np.concatenate([block["value"] for block in read_csv(tmp_path / "run" / "history.csv", TASK.space)])
+    np.testing.assert_array_equal(again, halved.history.columns["value"])
+    with pytest.raises(ValueError, match=r"cannot resume .* schedule"):
+        search(out=tmp_path / "run", resume=True, schedule="pipelined")
+
+
+def test_many_searches_in_one_program_are_the_same(halved):
+    options = {"population_size": 24, "num_generations": GENERATIONS, "algorithm": "random_search", "num_fresh": 2}
+    _, found = jaxga.optimize_many(TASK, keys=[4, 5], schedule="successive_halving", searches_at_once=2, **options)
+    for name in ("value", "member", "outcome"):
+        np.testing.assert_array_equal(found.history.columns[name], halved.history.columns[name])
+
+
+@pytest.mark.parametrize("schedule", ["successive_halving", "hyperband", "pipelined"])
+def test_the_invasive_species_learns_from_parts(schedule):
+    found = search(algorithm="invasive_ga", schedule=schedule, population_size=40, num_generations=16)
+    best = found.history.columns
+    rate, floor = found.best["rate"], found.best["floor"]
+    # The loss at the end falls with the floor and with the rate, from 1.5 and down to 0.
+    assert floor < 0.3, (rate, floor)
+    invaders = best["species"] == "invader"
+    assert np.isfinite(best["predicted"][invaders]).all()
+    assert np.isfinite(found.history.loss[invaders]).any()
+
+
+def test_a_later_score_takes_the_place_of_an_earlier_one():
+    method = jaxga.invasive_ga(TASK.space, population_size=4, archive_size=16, least_share=0.25, num_invaders=0)
+    key, genomes = jax.random.key(0), jnp.linspace(0, 1, 8).reshape(4, 2)
+
+    def revised(state, number, share, loss):
+        measured = Measured(genomes, jnp.array(number), jnp.full(4, share), jnp.array(loss), jnp.zeros(4))
+        return method.revise(key, state, measured)[0]
+
+    state = revised(method.init(key), [0, 1, 2, -1], 0.25, [4.0, 3.0, 2.0, 0.0])
+    assert sorted(state.archive.number.tolist())[-4:] == [-1, 0, 1, 2]
+    assert int(state.archive.valid.sum()) == 3
+    state = revised(state, [0, -1, 2, -1], 1.0, [1.0, 0.0, jnp.inf, 0.0])
+    columns = (state.archive.number, state.archive.share, state.archive.loss)
+    rows = {int(number): (float(share), float(loss)) for number, share, loss in zip(*columns, strict=True)}
+    assert rows[0] == (1.0, 1.0)
+    assert rows[1] == (0.25, 3.0)
+    assert rows[2] == (1.0, np.inf)
+
+
+def test_correlations_are_spearmans_drawn_to_a_half():
+    rng = np.random.default_rng(0)
+    end = rng.normal(size=40)
+    losses = np.stack([end + rng.normal(size=40), np.round(end, 0), end], axis=1).astype(np.float32)
+    finished = jnp.asarray(np.concatenate([losses, np.full((24, 3), np.nan, np.float32)]))
+    expected = [(40 * spearmanr(losses[:, i], end).statistic + 4) / 48 for i in range(3)]
+    np.testing.assert_allclose(lanes.correlations(finished), expected, rtol=1e-4)
+    np.testing.assert_allclose(lanes.correlations(jnp.full((4, 2), jnp.nan)), 0.5)
+
+
+def test_the_report_counts_what_the_history_shows(halved):
+    found = rungs(halved.history)
+    columns = halved.history.columns
+    assert [rung.share for rung in found] == [0.25, 0.5, 1.0]
+    assert sum(rung.num_scored for rung in found) == len(halved.history)
+    assert sum(rung.num_halted for rung in found) == (columns["outcome"] == "halted").sum()
+    whole = set(halved.history.whole.columns["member"])
+    pairs = [
+        [row["value"] for row in halved.history.rows() if row["member"] == m and row["trained"] in (0.5, 1.0)]
+        for m in whole
+    ]
+    assert found[1].correlation == pytest.approx(spearmanr(*np.transpose(pairs)).statistic)
+    found = audit(halved.history, 1)
+    audited = (columns["bracket"] == 1) & (columns["outcome"] == "finished")
+    assert (found.num_members, found.best) == (audited.sum(), pytest.approx(columns["value"][audited].min()))
+    assert found.num_kept <= found.num_members
+
+
+def test_the_command_line_resumes_to_the_same_bytes(tmp_path, capfd):
+    small = "--task mnist --dataset digits --steps 8 --pop 16 --schedule successive_halving --algorithm random_search"
+    options = [*small.split(), "--processes", "1", "--fresh", "1", "--quiet"]
+    assert main([*options, "--generations", "12", "--out", str(tmp_path / "whole")]) == 0
+    assert main([*options, "--no-report", "--generations", "5", "--out", str(tmp_path / "half")]) == 0
+    more = ["--resume", str(tmp_path / "half"), "--processes", "1", "--quiet", "--no-report", "--generations", "12"]
+    assert main(more) == 0
+    assert outcome(tmp_path / "half") == outcome(tmp_path / "whole")
+    page = (tmp_path / "whole" / "report.html").read_text()
+    assert "What the schedule did" in page
+    assert main([*more, "--schedule", "pipelined"]) == 2
+    assert "--schedule successive_halving (now pipelined)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--task guess --schedule pipelined", "needs a jaxga.Trainable"),
+        ("--task mnist --dataset digits --pop 64 --algorithm ga --schedule pipelined", "that learns from unfinished"),
+        ("--task mnist --dataset digits --pop 5 --schedule successive_halving", "needs at least"),
+        ("--task mnist --eta 3", "--eta does not apply to --schedule whole"),
+        ("--task mnist --schedule hyperband --first-rung 2", "--first-rung must lie in"),
+        ("--task mnist --schedule halving", "--schedule must be one of whole, successive_halving"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_one_line(words, error, tmp_path, capfd):
+    assert main([*words.split(), "--processes", "1", "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr().err.strip()
+    assert error in told
+    assert "\n" not in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_in_code_it_is_a_value_error():
+    plain = jaxga.as_task({"x": Uniform(0.0, 1.0)})(lambda key, setting: setting["x"])
+    with pytest.raises(ValueError, match=r"schedule pipelined needs a jaxga\.Trainable"):
+        jaxga.optimize(plain, schedule="pipelined")
+    with pytest.raises(ValueError, match="needs an algorithm that learns from unfinished trainings"):
+        search(algorithm="ga")
+    with pytest.raises(jaxga.AllMembersFailed):
+        jaxga.optimize(_Failing(), schedule="pipelined", population_size=8, algorithm="random_search")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Failing(Descent):
+    def score(self, key, carry, setting):
+        return Evaluation(jnp.nan * carry, {}, carry)
+
+
+def test_outcomes_have_the_names_of_the_history():
+    assert [o.name.lower() for o in Outcome] == ["went_on", "halted", "finished", "failed"]
