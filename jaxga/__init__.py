@@ -1,7 +1,7 @@
 """jaxga: a JAX-vectorised evolution engine for hyperparameter search.
 
 Shapes are written as ``f32[P, D]``, a float32 array of two axes. The letters count: P members of a population, D genes,
-A rows of an archive, N points or seeds, K parents, R replicates, T points of a curve.
+A rows of an archive, N points or seeds, K parents, R replicates, T points of a curve, M scores.
 """
 
 from jaxga import runtime
@@ -20,6 +20,7 @@ from jaxga.registry import ALGORITHMS  # noqa: E402
 from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.runs.stopping import Stop  # noqa: E402
+from jaxga.schedules import Schedule, hyperband, pipelined, successive_halving  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 from jaxga.task import as_task, run_defaults  # noqa: E402
 from jaxga.trainable import Trainable  # noqa: E402
@@ -40,6 +41,7 @@ __all__ = [
     "Operator",
     "Result",
     "SavedRun",
+    "Schedule",
     "SearchSpace",
     "Species",
     "Stop",
@@ -50,6 +52,7 @@ __all__ = [
     "as_host_task",
     "as_task",
     "ga",
+    "hyperband",
     "in_batches",
     "invasive_ga",
     "load",
@@ -57,9 +60,11 @@ __all__ = [
     "minimize",
     "optimize",
     "optimize_many",
+    "pipelined",
     "random_search",
     "run",
     "run_defaults",
     "runtime",
     "single_precision",
+    "successive_halving",
 ]

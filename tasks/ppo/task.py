@@ -71,6 +71,8 @@ class PPO(Trainable):
     ========  ====  ====  ====  ====  ====  ====  ====
     """
 
+    first_rung = 0.3
+
     space: SearchSpace
     objective: Objective
     environment: Environment
