@@ -281,7 +281,7 @@ def test_the_signature_shows_every_option():
     shown = inspect.signature(jaxga.minimize).parameters
     assert list(shown)[:2] == ["fitness", "space"]
     assert list(shown)[2:] == list(inspect.signature(jaxga.optimize).parameters)[1:]
-    assert shown["num_generations"].default == 20
+    assert shown["num_replicates"].default == 1
 
 
 def test_a_result_in_a_notebook(whole):
