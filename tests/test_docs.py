@@ -177,6 +177,7 @@ def test_a_notebook_is_stored_without_outputs(notebook):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.slow  # 30 CPU seconds of compiling
 def test_the_figure_of_a_generation_is_drawn(tmp_path):
     script = importlib.util.spec_from_file_location("generation", ROOT / "docs" / "internals" / "generation.py")
     module = importlib.util.module_from_spec(script)
