@@ -20,6 +20,7 @@ from experiments.comparison.peers import ABSENT, PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.protocols import PROTOCOLS, Protocol
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
+from experiments.comparison.schedules import DEFAULT_TASKS, QUICK_TASKS, TASKS, compare_schedules
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from jaxga.adapters.evosax import is_installed
@@ -34,6 +35,7 @@ _FOCUS = "invasive_ga"
 _QUICK_PROBLEMS = "powers-2d,ridge-2d,ackley-2d,gallagher-2d,step_ellipsoid-2d,schwefel-2d-additive"
 _QUICK_METHODS = ("invasive_ga", "ga", "random_search", "optuna_tpe", "cmaes", "pymoo_ga", "pymoo_de")
 _ALONE_GENES = 10
+_SCHEDULE_BUDGETS = "16x20,64x5"
 # Every value of a search is kept, of all seeds at once.
 _MAX_EVALUATIONS = 1_000_000
 _PACKAGES = ("jaxga", "jax", "numpy", "optuna", "cmaes", "pymoo", "nevergrad", "scikit-optimize", "torch")
@@ -71,6 +73,15 @@ class Options:
     ] = "all"
     surrogates: Annotated[bool, Option("--surrogates", help="Add invasive_ga with each of the surrogates.")] = False
     ablation: Annotated[bool, Option("--ablation", help="Add invasive_ga with one part changed, each in turn.")] = False
+    schedules: Annotated[
+        bool,
+        Option(
+            "--schedules",
+            help="Compare the schedules of one algorithm in place of algorithms; --problems are then of "
+            f"{', '.join(TASKS)} (default {','.join(DEFAULT_TASKS)}), --budgets are lanes x whole generations "
+            f"(default {_SCHEDULE_BUDGETS}), and there are 16 --seeds.",
+        ),
+    ] = False
     quick: Annotated[bool, Option("--quick", help="Two minutes: six problems of two genes, 8x10.")] = False
     out: Annotated[Path | None, Option(show_default="runs/compare-...", help="The folder to write.")] = None
 
@@ -81,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parse(Options, sys.argv[1:] if arguments is None else arguments)
         if parsed is None:  # --help has printed
             return 0
+        if parsed.options.schedules:
+            return _compare_schedules(parsed)
         options, protocol = apply_protocol(parsed)
         problems = select(_QUICK_PROBLEMS if options.quick else options.problems)
         budgets = [(8, 10)] if options.quick else parse_budgets(options.budgets)
@@ -93,6 +106,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _compare(Console(highlight=False), options, problems, budgets, ours, peers, folder, command, protocol)
     except MISTAKES as error:
         return fail(error)
+    return 0
+
+
+def _compare_schedules(parsed: Parsed[Options]) -> int:
+    """``--schedules``; raises ``ValueError`` for an unknown task and for options of the other comparison."""
+    options, own = parsed.options, ("schedules", "problems", "budgets", "seeds", "quick", "out")
+    if other := [name for name in parsed.named if name not in own]:
+        raise ValueError(f"--{other[0].replace('_', '-')} does not apply to --schedules")
+    names = options.problems.split(",") if "problems" in parsed.named else list(DEFAULT_TASKS)
+    for name in names:
+        check_choice("problems", name, TASKS)
+    sizes = parse_budgets(options.budgets if "budgets" in parsed.named else _SCHEDULE_BUDGETS)
+    num_seeds = options.seeds if "seeds" in parsed.named else 16
+    if options.quick:
+        names, sizes, num_seeds = list(QUICK_TASKS), [(16, 4)], min(num_seeds, 3)
+    folder = options.out or Path("runs") / f"schedules-{datetime.now():%Y%m%d-%H%M%S}"
+    use_compilation_cache()
+    jax.devices()
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = installed_versions(("jaxga", "jax", "flax", "numpy"))
+    head = {
+        "command": shlex.join(["python", "experiments/compare.py", *sys.argv[1:]]),
+        "machine": f"one core of {_processor()}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "searches": f"{num_seeds} of each method",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+    console = Console(highlight=False)
+    with console.status("schedules") as status:
+        compare_schedules(folder, head, names, sizes, num_seeds, status.update)
+    console.print((folder / "schedules.md").read_text(), markup=False)
+    console.print(f"written: {folder}", markup=False)
     return 0
 
 

@@ -89,6 +89,11 @@ class _Plan(NamedTuple):
         return self.noisy is None and self.model is not None
 
     @property
+    def repeat_every(self) -> int:
+        """After how many generations the best setting is evaluated again."""
+        return 1 if self.least_share is None else round(1.0 / self.least_share)
+
+    @property
     def most_children(self) -> int:
         return self.population_size - self.least_invaders
 
@@ -185,6 +190,8 @@ def invasive_ga(
     most_invaders = least_invaders = num_invaders or 0
     if num_invaders is None and has_model:
         most_invaders, least_invaders = (round(s * population_size) for s in (_INVADER_SHARE, _NOISY_INVADER_SHARE))
+        if least_share is not None:  # few members begin in a generation
+            least_invaders = max(least_invaders, 1)
     plan = _Plan(
         space=space,
         population_size=population_size,
@@ -268,6 +275,8 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
 
     # The best is evaluated again in two early generations, to find out whether there is noise; with noise always.
     again = state.noisy | (plan.finds_noise & (state.generation <= 2))
+    # Under a schedule a generation is a part of each training: one repetition a training is as many as without.
+    again &= state.generation % plan.repeat_every == 0
     last = again & (place == plan.population_size - 1)
     genomes = jnp.where(last[:, None], archive.genomes[beliefs.best], genomes)
     species = jnp.where(last, int(Species.SURVIVOR), species)

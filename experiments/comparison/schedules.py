@@ -1,0 +1,201 @@
+"""The same algorithm under each schedule at equal lane-parts: ``python experiments/compare.py --schedules``."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from matplotlib.figure import Figure
+
+from experiments.comparison.curves import Curves
+from experiments.comparison.statistics import win_probability
+from jaxga.loop import as_keys
+from jaxga.many import searches_program
+from jaxga.optimize import make_scheduled
+from jaxga.runtime import compiler_options
+from jaxga.tasks.cnn import cnn
+from jaxga.tasks.mnist import mnist
+from jaxga.tasks.ppo import cartpole, ppo
+
+TASKS: dict[str, Callable[[], Any]] = {
+    "curves": lambda: Curves(jnp.float32(0.0)),
+    "crossing_curves": lambda: Curves(jnp.float32(1.0)),
+    "digits": lambda: mnist(dataset="digits", search="full", num_steps=200),
+    "mnist": lambda: mnist(search="full", num_steps=100),
+    "mnist1d": lambda: cnn(dataset="mnist1d"),
+    "cartpole": lambda: cartpole(search="full", metric="area", num_steps=50_000),
+    "acrobot": lambda: ppo("Acrobot-v1", metric="area"),
+    "pendulum": lambda: ppo("Pendulum-v1", metric="area"),
+    "breakout": lambda: ppo("Breakout-MinAtar", metric="area"),
+}
+DEFAULT_TASKS = ("digits", "curves", "crossing_curves")
+QUICK_TASKS = ("curves", "crossing_curves")
+# Its name, the schedule, and the algorithm.
+METHODS = {
+    "whole": ("whole", "invasive_ga"),
+    "successive_halving": ("successive_halving", "invasive_ga"),
+    "hyperband": ("hyperband", "invasive_ga"),
+    "pipelined": ("pipelined", "invasive_ga"),
+    "random, whole": ("whole", "random_search"),
+    "random, halving": ("successive_halving", "random_search"),
+}
+_COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#bbbbbb", "#E69F00")
+_NUM_FRESH = 8
+_NUM_BOOTSTRAPS = 2000
+
+
+class Measured(NamedTuple):
+    """One task on so many lanes.
+
+    Attributes:
+        task: a name in ``TASKS``.
+        lanes: members in training.
+        trainings: after so many whole trainings' worth of parts each column was taken [G].
+        losses: by method f64[S, G], the mean loss of the setting recommended then, under fresh seeds.
+        refused: by method, why it was not run.
+    """
+
+    task: str
+    lanes: int
+    trainings: list[int]
+    losses: dict[str, np.ndarray]
+    refused: dict[str, str]
+
+
+def compare_schedules(
+    folder: Path, head: Mapping[str, Any], names: Sequence[str], sizes: Any, num_seeds: int, say: Any
+) -> None:
+    """Measure the tasks ``names`` at ``sizes``, pairs of lanes and whole generations, and write the record.
+
+    Args:
+        folder: where schedules.json, schedules.md and schedules.png are written, after each task.
+        head: the command, machine and versions.
+        names: keys of ``TASKS``.
+        sizes: pairs (lanes, generations of whole trainings).
+        num_seeds: S, searches of each method.
+        say: is called with a line about what is being run.
+    """
+    measured: list[Measured] = []
+    for name in names:
+        task = TASKS[name]()
+        for lanes, num_generations in sizes:
+            found = Measured(name, lanes, [lanes * (g + 1) for g in range(num_generations)], {}, {})
+            for method, (schedule, algorithm) in METHODS.items():
+                say(f"{name}, {lanes} lanes: {method}")
+                try:
+                    made, layout = make_scheduled(algorithm, task, lanes, schedule)
+                except ValueError as error:
+                    found.refused[method] = str(error)
+                    continue
+                parts = 1 if layout is None else layout.num_parts
+                program = searches_program(task, made, layout, num_generations * parts, 1, "own", 1, None)
+                keys = as_keys(range(num_seeds))
+                _, record = program(keys, task, jnp.int32(num_generations * parts))
+                genomes = record.best.genome[:, parts - 1 :: parts]
+                found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
+                jax.clear_caches()
+            measured.append(found)
+            write(folder, head, measured)
+
+
+@partial(jax.jit, compiler_options=compiler_options())
+def _fresh(task: Any, keys: Array, genomes: Array) -> Array:
+    """f32[S, G]: the mean value of genomes f32[S, G, D] under fresh seeds, the same for all methods."""
+
+    def one(job: tuple[Array, Array]) -> Array:
+        key, genome = job
+        shown = task.space.decode(genome)
+        seeds = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 2**32 - 1)))(jnp.arange(_NUM_FRESH))
+        return jnp.mean(jax.lax.map(lambda key: jnp.float32(task.evaluate(key, shown).value), seeds))
+
+    return jax.lax.map(lambda row: jax.lax.map(lambda genome: one((row[0], genome)), row[1]), (keys, genomes))
+
+
+def write(folder: Path, head: Mapping[str, Any], measured: Sequence[Measured]) -> None:
+    """The record as JSON, Markdown and a picture."""
+    rows = [m._asdict() | {"losses": {k: v.tolist() for k, v in m.losses.items()}} for m in measured]
+    (folder / "schedules.json").write_text(json.dumps({**head, "rows": rows}) + "\n")
+    (folder / "schedules.md").write_text(_markdown(head, measured))
+    picture(measured).savefig(folder / "schedules.png", dpi=130)
+
+
+def share_needed(losses: np.ndarray, whole: np.ndarray) -> float:
+    """The share of the lane-parts after which the median loss is as low as that of ``whole`` at the end; inf: never."""
+    reached = np.flatnonzero(np.median(losses, axis=0) <= np.median(whole[:, -1]))
+    return float(reached[0] + 1) / losses.shape[1] if reached.size else float("inf")
+
+
+def difference(losses: np.ndarray, whole: np.ndarray) -> tuple[float, float, float]:
+    """The difference of the median losses f64[S] from those of ``whole``, and its 95 % bootstrap interval.
+
+    The searches of one key share nothing but their first members' draws, so they are drawn anew independently.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [np.median(x[rng.integers(len(x), size=(_NUM_BOOTSTRAPS, len(x)))], axis=1) for x in (losses, whole)]
+    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
+    return float(np.median(losses) - np.median(whole)), float(low), float(high)
+
+
+def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
+    lines = ["# Schedules at equal lane-parts", "", *(f"- {name}: {value}" for name, value in head.items()), ""]
+    lines += [
+        "The same algorithm under each schedule. The figure is the loss of the setting that a search recommends, the "
+        f"mean of {_NUM_FRESH} fresh seeds, the median over the searches; *half* is at half of the lane-parts. The "
+        "difference from `whole` at the end has a 95 % bootstrap interval; *wins* is how often a search is better than "
+        "one of `whole`; *needs* is the share of the lane-parts after which the median is as low as that of `whole` at "
+        "the end.",
+        "",
+    ]
+    for m in measured:
+        whole = m.losses["whole"]
+        lines += [f"## {m.task}, {m.lanes} lanes, {m.trainings[-1]} trainings' worth", ""]
+        lines += ["| method | half | end | minus `whole` | wins | needs |", "|---|---:|---:|---:|---:|---:|"]
+        for method, losses in m.losses.items():
+            middle = losses.shape[1] // 2 - 1 if losses.shape[1] > 1 else 0
+            shift, low, high = difference(losses[:, -1], whole[:, -1])
+            wins = win_probability(losses[:, -1], whole[:, -1])
+            needs = share_needed(losses, whole)
+            cells = [method, f"{np.median(losses[:, middle]):.4g}", f"{np.median(losses[:, -1]):.4g}"]
+            cells += (
+                ["", "", ""]
+                if method == "whole"
+                else [
+                    f"{shift:+.3g} [{low:+.3g}, {high:+.3g}]",
+                    f"{wins:.2f}",
+                    f"{needs:.2f}" if np.isfinite(needs) else "-",
+                ]
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += [f"| {method} | {why} | | | | |" for method, why in m.refused.items()]
+        lines.append("")
+    return "\n".join([*lines, "![The loss by whole trainings' worth](schedules.png)", ""])
+
+
+def picture(measured: Sequence[Measured]) -> Figure:
+    """Median and quartiles of each method, a panel a task and number of lanes."""
+    columns = min(3, len(measured))
+    rows = -(-len(measured) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes, m in zip(panels, measured, strict=False):
+        lowest = min(float(np.min(losses)) for losses in m.losses.values())
+        for (method, losses), colour in zip(
+            m.losses.items(), [_COLOURS[list(METHODS).index(k)] for k in m.losses], strict=True
+        ):
+            low, middle, high = np.percentile(losses, [25, 50, 75], axis=0)
+            axes.fill_between(m.trainings, low, high, color=colour, alpha=0.15, lw=0)
+            axes.plot(m.trainings, middle, color=colour, label=method, marker="o", ms=3)
+        axes.set_title(f"{m.task}, {m.lanes} lanes")
+        axes.set_xlabel("whole trainings' worth")
+        axes.set_ylabel("loss of the recommended setting")
+        if lowest > 0:
+            axes.set_yscale("log")
+    for axes in panels[len(measured) :]:
+        axes.remove()
+    panels[0].legend(fontsize=8)
+    return figure
