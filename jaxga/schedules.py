@@ -109,10 +109,21 @@ class Bracket:
         widths: for each age, from 0 parts to one less than a whole training, how many lanes hold members of that age;
             the first is the number of new members a generation.
         ends: the ages, in parts, at which a member is scored; the last is a whole training.
+
+    Raises ``ValueError`` where lanes would be idle: a cohort may only shrink, and only where it is scored.
     """
 
     widths: tuple[int, ...]
     ends: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        steps = np.flatnonzero(np.diff(self.widths)) + 1
+        if not self.ends or list(self.ends) != sorted({*self.ends}) or self.ends[-1] != len(self.widths):
+            raise ValueError(f"Bracket: ends must rise to the {len(self.widths)} widths' end, got {self.ends}")
+        if min(self.widths) < 1 or (np.diff(self.widths) > 0).any() or not set(steps.tolist()) <= set(self.ends):
+            raise ValueError(
+                f"Bracket: widths may only fall, at the ends {self.ends}, to 1 at least, got {self.widths}"
+            )
 
     def num_going_on(self, age: int) -> int:
         """How many members of a cohort go on after ``age`` parts: none after a whole training."""

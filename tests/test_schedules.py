@@ -5,7 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from jaxga.schedules import NAMES, as_schedule, hyperband, layout_of, pipelined, plan_layout, successive_halving
+from jaxga.schedules import (
+    NAMES,
+    Bracket,
+    as_schedule,
+    hyperband,
+    layout_of,
+    pipelined,
+    plan_layout,
+    successive_halving,
+)
 
 SCHEDULES = [
     successive_halving(),
@@ -81,6 +90,11 @@ def test_the_lanes_of_an_algorithm_follow_from_its_population(num_lanes):
         (lambda: plan_layout(pipelined(), 1, 64), "needs a task of at least 2 parts, got num_parts=1"),
         (lambda: as_schedule("halving"), "schedule must be one of whole, successive_halving"),
         (lambda: as_schedule(3), "schedule must be one of"),
+        (lambda: Bracket((4, 2, 2), (2, 3)), "widths may only fall, at the ends (2, 3), to 1 at least, got (4, 2, 2)"),
+        (lambda: Bracket((2, 4), (1, 2)), "widths may only fall"),
+        (lambda: Bracket((2, 0), (1, 2)), "to 1 at least"),
+        (lambda: Bracket((2, 2), (2, 1)), "ends must rise to the 2 widths' end, got (2, 1)"),
+        (lambda: Bracket((2, 2), (1,)), "ends must rise to the 2 widths' end"),
     ],
 )
 def test_what_cannot_be_is_said(make, words):

@@ -209,7 +209,7 @@ def test_a_setting_that_was_enqueued_is_learned_as_it_is():
     study.enqueue_trial({"x": -1.0})  # the rest is the sampler's
     study.optimize(lambda trial: value_of(suggest(trial)), n_trials=P)
     study.ask(RANGES)
-    genomes, losses, _ = study.sampler._search._state.archive
+    genomes, losses, *_ = study.sampler._search._state.archive
     rows = {round(float(g[0]), 5): float(v) for g, v in zip(genomes, losses, strict=True) if np.isfinite(v)}
     assert rows[0.0] == pytest.approx(study.trials[P + 1].value, rel=1e-5)
 
