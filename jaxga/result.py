@@ -68,7 +68,7 @@ class Result:
         setting = ", ".join(f"{name}={show(value)}" for name, value in self.best.items())
         return (
             f"Result({self.history.objective.name} {show(self.best_value)} at {setting}; "
-            f"fresh {show(self.fresh_value)}; {len(self.history)} evaluations)"
+            f"fresh {show(self.fresh_value)}; {len(self.history)} {self.history.unit})"
         )
 
     def _repr_html_(self) -> str:

@@ -38,7 +38,7 @@ def result_html(best: dict[str, Any], best_value: float, fresh_values: np.ndarra
         spread = f" ± {np.std(fresh_values, ddof=1):.2g}" if len(fresh_values) > 1 else ""
         seeds = f"{len(fresh_values)} fresh seed{'s' * (len(fresh_values) > 1)}"
         facts[f"{name}, {seeds}"] = f"{show(float(np.mean(fresh_values)))}{spread}"
-    facts["evaluations" if history.whole is history else "scores"] = f"{len(history):,}"
+    facts[history.unit] = f"{len(history):,}"
     cells = "".join(
         f"<tr><th style='text-align: left'>{html.escape(str(k))}</th><td>{html.escape(show(v))}</td></tr>"
         for k, v in facts.items()

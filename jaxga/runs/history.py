@@ -291,6 +291,11 @@ class History:
         return len(self.columns.get("member", ()))
 
     @property
+    def unit(self) -> str:
+        """What a row is: of ``evaluations``, or under a schedule of ``scores``."""
+        return "scores" if "outcome" in self.columns else "evaluations"
+
+    @property
     def whole(self) -> "History":
         """The members that were trained to the end; under no schedule, or where there is none, this history itself.
 
