@@ -63,7 +63,7 @@ class ProgressLine:
         best = self._objective.sign * float(record.best.loss)
         self._pace.write(generation)
         figures = [f"best {show(best)}"]
-        if record.rungs is None:  # the scores of a schedule are after different parts of a training
+        if self._trainings_each is None:  # the scores of a schedule are after different parts of a training
             figures += [f"mean {show(mean)}"]
         figures += [f"{int(record.num_failed)} failed"] if record.num_failed else []
         size, unit = record.loss.size, "members"
