@@ -40,8 +40,8 @@ def assert_close(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
 
 
-# The games take longest to compile; one of them is enough for every run of the tests.
-_SLOW = {name for name in NAMES if name.endswith("MinAtar")} - {"Breakout-MinAtar"}
+# Compiling takes longest: discrete actions and continuous ones are enough for every run of the tests.
+_SLOW = {*NAMES} - {"CartPole-v1", "Pendulum-v1"}
 
 
 @pytest.mark.parametrize("env", [pytest.param(env, marks=[pytest.mark.slow] * (env in _SLOW)) for env in NAMES])
