@@ -145,8 +145,9 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
     lines = ["# Schedules at equal lane-parts", "", *(f"- {name}: {value}" for name, value in head.items()), ""]
     lines += [
         "The same algorithm under each schedule. The figure is the loss of the setting that a search recommends, the "
-        f"mean of {_NUM_FRESH} fresh seeds, the median over the searches; *half* is at half of the generations, rounded "
-        "down. The difference from `whole` at the end has a 95 % bootstrap interval; *wins* is how often a search is better than "
+        f"mean of {_NUM_FRESH} fresh seeds, the median over the searches; *half* is at half of the generations, "
+        "rounded down. The difference from `whole` at the end has a 95 % bootstrap interval; *wins* is how often a "
+        "search is better than "
         "one of `whole`; *needs* is the share of the lane-parts after which the median is as low as that of `whole` at "
         "the end.",
         "",
