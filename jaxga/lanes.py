@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.sharding import Mesh
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga import evolution
 from jaxga.base import Algorithm, Measured, Offspring, Outcome, PyTree
@@ -110,6 +110,10 @@ def make_step(
     lane_chunk = None if chunk_size is None else max(1, chunk_size // num_replicates)
     each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
 
+    def everywhere(lanes: Lanes) -> Lanes:
+        """The lanes on every device: left to itself, XLA shards their rows, which need not divide among the devices."""
+        return lanes if mesh is None else lax.with_sharding_constraint(lanes, NamedSharding(mesh, PartitionSpec()))
+
     def begun(task: Any, _: None, job: tuple[Array, Array]) -> PyTree:
         keys, genome = job
         return jax.vmap(partial(_begin, task), (0, None))(keys, genome)
@@ -143,6 +147,7 @@ def make_step(
             finished=state.lanes.finished,
         )
         lanes = _over_lanes(lambda lane, entering: lane.at[entry].set(entering), state.lanes, new)
+        lanes = everywhere(lanes)
         jobs = (lanes.keys, lanes.carry, lanes.offspring.genomes, jnp.asarray(layout.ages))
         lanes = lanes._replace(carry=each(advanced, task, jobs))
 
@@ -182,7 +187,7 @@ def make_step(
         )
         scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
         record = Record(state.generation, members.offspring, *scores, best=best, rungs=rungs)
-        return State(state.generation + 1, told, _over_lanes(lambda lane: lane[source], lanes)), record
+        return State(state.generation + 1, told, everywhere(_over_lanes(lambda lane: lane[source], lanes))), record
 
     return step
 

@@ -14,7 +14,7 @@ from jaxga.base import Measured, Outcome
 from jaxga.report.rungs import audit, rungs
 from jaxga.runs.history import read_csv
 from jaxga.schedules import plan_layout, successive_halving
-from tests.command_line import main, outcome
+from tests.command_line import main, outcome, start
 
 GENERATIONS = 12
 
@@ -250,3 +250,15 @@ class _Failing(Descent):
 
 def test_outcomes_have_the_names_of_the_history():
     assert [o.name.lower() for o in Outcome] == ["went_on", "halted", "finished", "failed"]
+
+
+def test_two_processes_score_the_same_members(tmp_path):
+    small = "--task mnist --dataset digits --steps 8 --pop 17 --schedule successive_halving --algorithm random_search"
+    options = [*small.split(), "--generations", "6", "--fresh", "1", "--quiet", "--no-report"]
+    scores = []
+    for number in ("1", "2"):  # 17 lanes do not divide among them
+        process = start(*options, "--processes", number, "--out", str(tmp_path / number))
+        assert process.wait(timeout=200) == 0, process.communicate()
+        columns = jaxga.load(tmp_path / number).history.columns
+        scores.append([columns[name].tolist() for name in ("generation", "member", "trained")])
+    assert scores[0] == scores[1]
