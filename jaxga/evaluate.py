@@ -69,11 +69,9 @@ def evaluate(
     check_choice("seeds", seeds, SEEDS)
     train = partial(train_members, type(task).evaluate, task, chunk_size=chunk_size, mesh=mesh)
     population_size = genomes.shape[0]
-    job = jnp.arange((population_size if seeds == "own" else 1) * num_replicates)
-    member, replicate = job // num_replicates, job % num_replicates
-    keys = jax.vmap(lambda m, r: jax.random.fold_in(jax.random.fold_in(key, m), r))(member, replicate)
+    keys = member_keys(key, population_size if seeds == "own" else 1, num_replicates).reshape(-1)
     if seeds == "own":
-        evaluation = train(keys, genomes[member])
+        evaluation = train(keys, genomes[jnp.arange(len(keys)) // num_replicates])
         value, metrics, _ = jax.tree.map(lambda x: x.reshape(population_size, num_replicates, *x.shape[1:]), evaluation)
     else:
         is_whole = chunk_size is None or chunk_size >= population_size * num_replicates
@@ -81,6 +79,15 @@ def evaluate(
         evaluation = jax.vmap(train_all)(keys) if is_whole else lax.map(train_all, keys)
         value, metrics, _ = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), evaluation)
     return mean_scores(task, value, metrics)
+
+
+def member_keys(key: Array, num_members: int, num_replicates: int) -> Array:
+    """key[P, R]: ``fold_in(fold_in(key, i), r)`` for replicate ``r`` of member ``i``."""
+
+    def one(member: Array, replicate: Array) -> Array:
+        return jax.random.fold_in(jax.random.fold_in(key, member), replicate)
+
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(jnp.arange(num_members), jnp.arange(num_replicates))
 
 
 def mean_scores(task: Task, value: Array, metrics: dict[str, Array]) -> Scores:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.sharding import Mesh
 
-from jaxga.base import Algorithm, Best, Offspring, PyTree, Task
+from jaxga.base import Algorithm, Best, Offspring, Outcome, PyTree, Task
 from jaxga.evaluate import SEEDS, Seeds, evaluate
 from jaxga.text import check_choice
 
@@ -35,21 +36,19 @@ class State(NamedTuple):
 
 
 class Rungs(NamedTuple):
-    """What a schedule says of the scores of a generation (M scores, E rungs, the last of which is the end).
+    """What a schedule says of the scores of a generation (M scores).
 
     Attributes:
         number: i32[M], the member's number; -1 where a lane was empty, and the row says nothing.
         part: i32[M], after how many parts of its training.
         outcome: i32[M], a :class:`jaxga.base.Outcome`.
         bracket: i32[M], the number of its bracket.
-        correlation: f32[E], the rank correlation of each rung with the end, by which members are judged.
     """
 
     number: Array
     part: Array
     outcome: Array
     bracket: Array
-    correlation: Array
 
 
 class Record(NamedTuple):
@@ -74,6 +73,13 @@ class Record(NamedTuple):
     num_failed: Array
     best: Best
     rungs: Rungs | None = None
+
+    @property
+    def is_whole(self) -> Any:
+        """bool[P], of a record on the host: the members that were trained to the end; without a schedule all."""
+        if self.rungs is None:
+            return np.ones(np.shape(self.loss), bool)
+        return (self.rungs.number >= 0) & (self.rungs.outcome == Outcome.FINISHED)
 
 
 Step = Callable[[Array, State, Task], tuple[State, Record]]

@@ -15,15 +15,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga import evolution
 from jaxga.base import Algorithm, Measured, Offspring, Outcome, PyTree
-from jaxga.evaluate import SEEDS, Seeds, mean_scores, named_metrics, over_members
+from jaxga.evaluate import SEEDS, Seeds, mean_scores, member_keys, named_metrics, over_members
 from jaxga.evolution import Record, Rungs, State, Step
-from jaxga.schedules import Layout
+from jaxga.schedules import Layout, Schedule, plan_layout
 from jaxga.text import check_choice
 from jaxga.trainable import Trainable
 
-# The rank correlations of the rungs are measured on so many members that were trained to the end, the newest ones.
+# The rank correlations of the rungs are measured on this number of members, the newest that were trained to the end.
 _NUM_FINISHED = 64
-# Before any is measured they are taken to be a half; this counts as much as so many members.
+# Before any member is measured, a correlation counts as a half, with the weight of eight members.
 _PRIOR_CORRELATION, _PRIOR_COUNT = 0.5, 8.0
 
 
@@ -55,6 +55,21 @@ def check_trainable(task: object, schedule: str) -> None:
             f"schedule {schedule} needs a jaxga.Trainable (num_parts, init, advance, score), "
             f"got a task with evaluate alone: {type(task).__name__}"
         )
+
+
+def check_revises(algorithm: Algorithm, schedule: str) -> None:
+    """Raise ``ValueError`` unless the algorithm learns from trainings that are not finished."""
+    if algorithm.revise is None:
+        raise ValueError(
+            f"schedule {schedule} needs an algorithm that learns from unfinished trainings (one with revise): "
+            "invasive_ga, random_search, sobol_search, latin_hypercube or grid_search"
+        )
+
+
+def plan_lanes(task: Any, schedule: Schedule, num_lanes: int) -> Layout:
+    """The layout of a schedule for a task; ``ValueError`` as in :func:`check_trainable` and :func:`plan_layout`."""
+    check_trainable(task, schedule.name)
+    return plan_layout(schedule, task.num_parts, num_lanes, task.first_rung)
 
 
 def init(task: Any, algorithm: Algorithm, layout: Layout, num_replicates: int, key: Array) -> State:
@@ -111,7 +126,7 @@ def make_step(
     each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
 
     def everywhere(lanes: Lanes) -> Lanes:
-        """The lanes on every device: left to itself, XLA shards their rows, which need not divide among the devices."""
+        """The lanes, whole on every device. XLA (jaxlib 0.10.2) sharded their rows, and lost some of an odd number."""
         return lanes if mesh is None else lax.with_sharding_constraint(lanes, NamedSharding(mesh, PartitionSpec()))
 
     def begun(task: Any, _: None, job: tuple[Array, Array]) -> PyTree:
@@ -132,12 +147,13 @@ def make_step(
     def step(key: Array, state: State, task: Any) -> tuple[State, Record]:
         key_ask, key_evaluate, key_tell, key_place = jax.random.split(jax.random.fold_in(key, state.generation + 1), 4)
         offspring, asked = algorithm.ask(key_ask, state.algorithm)
-        if len(layout.brackets) > 1:  # which bracket a member gets is left to chance
+        if len(layout.brackets) > 1:  # members are assigned to brackets at random
             order = jax.random.permutation(key_place, num_new)
             offspring = jax.tree.map(lambda x: x[order], offspring)
         if seeds == "run":
             key_evaluate = evolution.shared_key(key)
-        keys = _member_keys(key_evaluate, num_new, num_replicates, is_own=seeds == "own")
+        keys = member_keys(key_evaluate, num_new if seeds == "own" else 1, num_replicates)
+        keys = jnp.broadcast_to(keys, (num_new, num_replicates))
         new = Lanes(
             carry=each(begun, task, (keys, offspring.genomes)),
             keys=keys,
@@ -173,8 +189,7 @@ def make_step(
         )
         is_end = column == len(layout.ends) - 1
         lanes = lanes._replace(finished=_with_finished(lanes.finished, losses[is_end], (exists & ~failed)[is_end]))
-        trust = correlations(lanes.finished)
-        source, goes_on = _moves(layout, scores.loss, forecast, trust)
+        source, goes_on = _moves(layout, scores.loss, forecast, correlations(lanes.finished))
         outcome = jnp.where(
             is_end, int(Outcome.FINISHED), jnp.where(goes_on, int(Outcome.WENT_ON), int(Outcome.HALTED))
         )
@@ -183,23 +198,12 @@ def make_step(
             part=jnp.asarray(ends[column], jnp.int32),
             outcome=jnp.where(failed, int(Outcome.FAILED), outcome).astype(jnp.int32),
             bracket=jnp.asarray(bracket, jnp.int32),
-            correlation=trust,
         )
         scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
         record = Record(state.generation, members.offspring, *scores, best=best, rungs=rungs)
         return State(state.generation + 1, told, everywhere(_over_lanes(lambda lane: lane[source], lanes))), record
 
     return step
-
-
-def _member_keys(key: Array, num_members: int, num_replicates: int, *, is_own: bool) -> Array:
-    """key[N, R]: as :func:`jaxga.evaluate.evaluate` gives them to N members."""
-
-    def one(member: Array, replicate: Array) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(key, member), replicate)
-
-    member = jnp.arange(num_members) * int(is_own)
-    return jax.vmap(lambda m: jax.vmap(partial(one, m))(jnp.arange(num_replicates)))(member)
 
 
 def _over_lanes(function: PyTree, lanes: Lanes, *more: Lanes) -> Lanes:
@@ -219,8 +223,8 @@ def correlations(finished: Array) -> Array:
     """f32[E]: Spearman's rank correlation of the loss at each rung with that at the end, in [0, 1].
 
     Args:
-        finished: f32[F, E], losses of members that were trained to the end, NaN where there is none. Few of them say
-            little: the correlation is drawn to a half.
+        finished: f32[F, E], losses of members that were trained to the end, NaN where there is none. The fewer they
+            are, the nearer the result is to a half.
 
     Source: C. Spearman, "The proof and measurement of association between two things", 1904.
     """
@@ -237,7 +241,7 @@ def correlations(finished: Array) -> Array:
 
 
 def _ranks(values: Array) -> Array:
-    """f32[N]: how many are less, ties averaged."""
+    """f32[N]: the rank of each value, from 0; equal values share the mean of their ranks."""
     ordered = jnp.sort(values)
     low, high = (jnp.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     return (low + high - 1).astype(jnp.float32) / 2.0

@@ -143,11 +143,7 @@ def check_layout(task: Task, algorithm: Algorithm, layout: Layout | None) -> Non
         return
     name = layout.schedule.name
     lanes.check_trainable(task, name)
-    if algorithm.revise is None:
-        raise ValueError(
-            f"schedule {name} needs an algorithm that learns from unfinished trainings (its revise): "
-            "invasive_ga(least_share=...), random_search, sobol_search, latin_hypercube or grid_search"
-        )
+    lanes.check_revises(algorithm, name)
     assert isinstance(task, Trainable)
     if (task.num_parts, algorithm.population_size) != (layout.num_parts, layout.num_new):
         raise ValueError(

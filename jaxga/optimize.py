@@ -18,7 +18,7 @@ from jaxga.base import Algorithm, Objective, Task
 from jaxga.checks import check_count
 from jaxga.chunks import ChunkSize, check_chunk_size
 from jaxga.evaluate import SEEDS, Seeds
-from jaxga.lanes import check_trainable
+from jaxga.lanes import check_trainable, plan_lanes
 from jaxga.loop import as_key
 from jaxga.programs import NUM_KEPT
 from jaxga.registry import ALGORITHMS
@@ -28,7 +28,7 @@ from jaxga.runs.execution import Execution
 from jaxga.runs.model import Keep, check_keep
 from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
-from jaxga.schedules import WHOLE, Layout, Schedule, as_schedule, layout_of, plan_layout
+from jaxga.schedules import WHOLE, Layout, Schedule, as_schedule, layout_of
 from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
 from jaxga.text import check_choice
@@ -71,8 +71,9 @@ def optimize(
             training. Default 20, under a schedule 20 whole trainings of each lane.
         key: a seed in [0, 2^32 - 1], or a threefry key; the same one gives the same result.
         algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
-        schedule: ``"whole"``: each member is trained to the end. For a :class:`jaxga.Trainable` also a name or schedule
-            of :mod:`jaxga.schedules`, under which members are dropped, or told to the search, before they are.
+        schedule: ``"whole"`` trains each member to the end. For a :class:`jaxga.Trainable` also another name in
+            ``jaxga.schedules.NAMES``, or a :class:`jaxga.Schedule`: the search then learns from unfinished trainings,
+            and halvings drop members before the end.
         num_replicates: seeds per member; its value is their mean.
         seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
             :func:`jaxga.run`.
@@ -228,9 +229,9 @@ def make_scheduled(
     chosen = as_schedule(schedule)
     if chosen is None:
         return make_algorithm(algorithm, task.space, population_size), None
-    check_trainable(task, chosen.name)
-    assert isinstance(task, Trainable)
     if isinstance(algorithm, Algorithm):
+        check_trainable(task, chosen.name)
+        assert isinstance(task, Trainable)
         layout = layout_of(chosen, task.num_parts, algorithm.population_size, task.first_rung)
         if population_size not in (None, layout.num_lanes):
             raise ValueError(
@@ -238,8 +239,7 @@ def make_scheduled(
                 f"got {population_size!r}"
             )
         return algorithm, layout
-    size = _POPULATION_SIZE if population_size is None else population_size
-    layout = plan_layout(chosen, task.num_parts, size, task.first_rung)
+    layout = plan_lanes(task, chosen, _POPULATION_SIZE if population_size is None else population_size)
     return make_algorithm(algorithm, task.space, layout.num_new, layout.first_share), layout
 
 

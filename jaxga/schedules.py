@@ -28,7 +28,7 @@ class Schedule:
         name: a key of :data:`SCHEDULES`.
         eta: at a rung the best ``1 / eta`` of a cohort go on; 1 where all do.
         first_rung: the share of a training after which a member is scored first, in (0, 1); None for the task's own.
-        has_brackets: whether cohorts with later and later first rungs are trained beside one another.
+        has_brackets: whether there is a halving for each possible first rung, side by side.
     """
 
     name: str
@@ -65,7 +65,7 @@ def successive_halving(*, eta: int = 2, first_rung: float | None = None) -> Sche
 
 
 def hyperband(*, eta: int = 2, first_rung: float | None = None) -> Schedule:
-    """Halvings with each possible first rung beside one another, in equal shares of the lanes.
+    """A halving for each possible first rung, side by side, in equal shares of the lanes.
 
     The last of these brackets trains every member to the end. Arguments and errors as in :func:`successive_halving`.
     """
@@ -198,11 +198,6 @@ class Layout:
         """M, the scores of a generation."""
         return sum(len(lanes) for *_, lanes in self.scored)
 
-    @property
-    def parts_a_member(self) -> float:
-        """The mean number of parts that a new member is trained."""
-        return self.num_lanes / self.num_new
-
 
 def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: float | None = None) -> Layout:
     """The widths of a schedule on so many lanes: as many new members a generation as they can take.
@@ -210,7 +205,7 @@ def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: 
     Args:
         schedule: what is laid out.
         num_parts: of a whole training, at least 2.
-        num_lanes: members in training at most; a few lanes stay out where the widths do not come out even.
+        num_lanes: members in training at most; where the widths do not add up to it, a few lanes are left unused.
         first_rung: the task's own, where the schedule has none: a share in (0, 1), or None for one part.
 
     Raises ``ValueError`` where the lanes are too few, the training has one part, or no rung lies before its end.

@@ -11,8 +11,11 @@ from scipy.stats import spearmanr
 import jaxga
 from jaxga import Evaluation, LogUniform, Objective, SearchSpace, Uniform, evolution, lanes
 from jaxga.base import Measured, Outcome
+from jaxga.cli.export import main as export
 from jaxga.report.rungs import audit, rungs
 from jaxga.runs.history import read_csv
+from jaxga.runs.tracking import scalars
+from jaxga.runs.warm_start import WarmStart
 from jaxga.schedules import plan_layout, successive_halving
 from tests.command_line import main, outcome, start
 
@@ -250,6 +253,37 @@ class _Failing(Descent):
 
 def test_outcomes_have_the_names_of_the_history():
     assert [o.name.lower() for o in Outcome] == ["went_on", "halted", "finished", "failed"]
+
+
+def test_only_whole_trainings_are_values_elsewhere(halved, tmp_path, capfd):
+    folder = tmp_path / "run"
+    search(out=folder, report=False)
+    whole = halved.history.whole
+    sources = [folder, folder / "history.csv", halved.history]
+    for source in sources:
+        known = WarmStart.read(source, TASK.space, TASK.objective)
+        np.testing.assert_allclose(np.sort(known.loss), np.sort(whole.loss))
+    with pytest.raises(ValueError, match="no setting with a value"):
+        WarmStart.read(search(num_generations=2).history, TASK.space, TASK.objective)
+    optuna = pytest.importorskip("optuna")
+    assert export([str(folder), "--optuna", f"sqlite:///{tmp_path / 'run.db'}"]) == 0
+    capfd.readouterr()
+    trials = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'run.db'}").trials
+    assert sorted(trial.value for trial in trials) == pytest.approx(np.sort(whole.columns["value"]))
+
+
+def test_a_tracker_gets_means_of_whole_trainings():
+    layout = plan_layout(successive_halving(), TASK.num_parts, 24)
+    algorithm = jaxga.random_search(TASK.space, population_size=layout.num_new)
+    for generation in jaxga.run(TASK, algorithm, layout=layout, num_generations=5, key=5):
+        record, found = generation.record, scalars(generation, TASK.objective)
+        whole = record.loss[(record.rungs.part == TASK.num_parts) & (record.rungs.number >= 0)]
+        whole = whole[np.isfinite(whole)]
+        assert ("mean" in found) == (whole.size > 0)
+        if whole.size:
+            assert found["mean"] == pytest.approx(whole.mean())
+            assert found["metrics/twice"] == pytest.approx(2 * whole.mean(), rel=1e-5)
+    assert whole.size
 
 
 def test_two_processes_score_the_same_members(tmp_path):

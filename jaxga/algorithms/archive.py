@@ -47,7 +47,7 @@ def empty(archive_size: int, num_genes: int) -> Archive:
 
 
 def without(archive: Archive, number: Array) -> Archive:
-    """The archive without the members whose numbers are in i32[M]; -1 is no member."""
+    """The archive without the members whose numbers are in i32[M]; -1, the number of empty rows, changes nothing."""
     is_gone = (archive.number[:, None] == number[None]).any(1)
     return archive._replace(
         loss=jnp.where(is_gone, jnp.inf, archive.loss), number=jnp.where(is_gone, -1, archive.number)

@@ -38,7 +38,7 @@ _ROUND_SIZE = 128
 _POOL_SIZE, _POOL_A_INVADER, _POOL_SAMPLE = 256, 3, 64
 _CHUNK_SIZE = 4096
 _TYPICAL_RANK = 96  # or P, if that is more: of many evaluations the model has to tell the best apart
-_MANY_FINISHED = 30  # so many whole trainings have to be known before the best is chosen among them alone
+_MANY_FINISHED = 30  # with this number of whole trainings known, the best is chosen among them alone
 _DUPLICATE = 1e6  # subtracted from the score of settings that were evaluated already
 
 
@@ -201,7 +201,7 @@ def invasive_ga(
         litter_size=litter_size if has_model else 1,
         num_candidates=num_candidates,
         archive_size=archive_size,
-        # Of trainings that are cut short, too few are repeated to the end to find out.
+        # Under a schedule too few settings are trained to the end twice to find out whether there is noise.
         noisy=True if noisy is None and least_share is not None else noisy,
         model=_resolved(surrogate, space, archive_size, least_share is not None) if has_model else None,
         least_share=least_share,
@@ -275,7 +275,8 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
 
     # The best is evaluated again in two early generations, to find out whether there is noise; with noise always.
     again = state.noisy | (plan.finds_noise & (state.generation <= 2))
-    # Under a schedule a generation is a part of each training: one repetition a training is as many as without.
+    # Under a schedule a generation is one part of a training, and few members begin in it: a repetition in each would
+    # take many of them.
     again &= state.generation % plan.repeat_every == 0
     last = again & (place == plan.population_size - 1)
     genomes = jnp.where(last[:, None], archive.genomes[beliefs.best], genomes)
@@ -349,7 +350,7 @@ def _tell(
 def _revise(plan: _Plan, key: Array, state: InvasiveState, measured: Measured) -> tuple[InvasiveState, Best, Array]:
     exists = measured.number >= 0
     loss = jnp.where(exists & jnp.isfinite(measured.loss), measured.loss, jnp.inf)
-    rows = without(state.archive, jnp.where(exists, measured.number, -2))
+    rows = without(state.archive, measured.number)
     archive = insert(rows, measured.genomes, loss, measured.number, measured.share)
     # Generations before the first score do not count: their members are founders too.
     state = state._replace(generation=state.generation + exists.any().astype(jnp.int32))
@@ -384,7 +385,7 @@ def _learned(
         is_whole = archive.valid & (archive.share == 1.0)
         is_candidate = jnp.where(is_whole.sum() < _MANY_FINISHED, archive.valid, is_whole)
     if plan.least_share is not None and plan.model is not None:
-        # By how much a setting's losses differ from their predictions, they are expected to after a whole training.
+        # A setting's losses are expected to differ from their predictions after a whole training as they do now.
         as_measured, _ = plan.model.predict(params, points)
         observed = mean + (same @ (target - as_measured)) / count
     shrinkage = jnp.where(noisy, _SHRINKAGE, 0.0)

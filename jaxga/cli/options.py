@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -18,18 +19,18 @@ from jaxga.checks import MAX_MEMBERS, MAX_POPULATION
 from jaxga.cli.task_factories import registered
 from jaxga.distribution import install_hint
 from jaxga.evaluate import Seeds
-from jaxga.lanes import check_trainable
+from jaxga.lanes import check_revises, plan_lanes
 from jaxga.loop import MAX_SEED
+from jaxga.optimize import make_algorithm
 from jaxga.registry import ALGORITHMS, CROSSOVERS, MUTATIONS, SELECTIONS, SURROGATES, SURVIVALS
 from jaxga.runs.config import LENGTH
 from jaxga.runs.model import Keep
 from jaxga.runs.stopping import Stop
 from jaxga.runs.tracking import TRACKERS
-from jaxga.schedules import NAMES, SCHEDULES, WHOLE, Layout, Schedule, plan_layout
+from jaxga.schedules import NAMES, SCHEDULES, WHOLE, Layout, Schedule
 from jaxga.space import SearchSpace
 from jaxga.task import RunDefaults
 from jaxga.text import check_choice, shorten
-from jaxga.trainable import Trainable
 
 
 class Use(NamedTuple):
@@ -428,9 +429,7 @@ class Options:
         if schedule is None:
             return None
         with named_as_options():
-            check_trainable(task, schedule.name)
-            assert isinstance(task, Trainable)
-            return plan_layout(schedule, task.num_parts, self.sizes[0], task.first_rung)
+            return plan_lanes(task, schedule, self.sizes[0])
 
     def with_defaults(self, defaults: RunDefaults, num_parts: int = 1) -> "Options":
         """The same options with the task's own algorithm and sizes where none are given.
@@ -521,17 +520,12 @@ class Options:
     def make_algorithm(self, space: SearchSpace, layout: Layout | None) -> Algorithm:
         """The algorithm on this space, for the lanes of a schedule; of options :meth:`with_defaults`."""
         arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
-        factory: Callable[..., Algorithm] = ALGORITHMS[str(self.algorithm)]
+        factory = partial(ALGORITHMS[str(self.algorithm)], **arguments)
         if layout is None:
-            return factory(space, population_size=self.pop, **arguments)
-        if "least_share" in inspect.signature(factory).parameters:
-            arguments["least_share"] = layout.first_share
-        algorithm = factory(space, population_size=layout.num_new, **arguments)
-        if algorithm.revise is None:
-            raise ValueError(
-                f"--schedule {self.schedule} needs an algorithm that learns from unfinished trainings: invasive_ga, "
-                f"random_search, sobol_search, latin_hypercube or grid_search, got --algorithm {self.algorithm}"
-            )
+            return make_algorithm(factory, space, self.pop)
+        algorithm = make_algorithm(factory, space, layout.num_new, layout.first_share)
+        with named_as_options():
+            check_revises(algorithm, self.schedule)
         return algorithm
 
     def as_dict(self) -> dict[str, Any]:

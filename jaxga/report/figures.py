@@ -234,6 +234,8 @@ def schedule(history: History, found: Sequence[Rung]) -> list[Figure]:
         name = outcome.replace("_", " ")
         scores.add_scatter(x=_numbers(x), y=_numbers(value[rows]), mode="markers", marker=marker, name=name)
         shown.append(value[rows])
+    if not shown:
+        return []
     scores.update_xaxes(title="training done, %", range=[0, 104])
     _value_axis(scores.update_yaxes, objective.name, np.concatenate(shown), objective.direction)
     ranks = _figure("Rank correlation of a rung with the end", showlegend=False)

@@ -6,9 +6,9 @@ import numpy as np
 
 from jaxga.base import Outcome
 from jaxga.report.ranking import rank_correlation
-from jaxga.runs.history import History
+from jaxga.runs.history import FINISHED, History
 
-_WENT_ON, _HALTED, _FINISHED = (outcome.name.lower() for outcome in (Outcome.WENT_ON, Outcome.HALTED, Outcome.FINISHED))
+_WENT_ON, _HALTED = (outcome.name.lower() for outcome in (Outcome.WENT_ON, Outcome.HALTED))
 
 
 class Rung(NamedTuple):
@@ -35,7 +35,8 @@ class Audit(NamedTuple):
 
     Attributes:
         num_members: how many were trained so.
-        num_kept: of these, those that the first rung would have kept beside the members that began with them.
+        num_kept: of these, those whose score at the first rung is as good as that of some member which went on there
+            in the same generation.
         best, best_kept: the best loss at the end of all of them, and of those kept; NaN where there is none.
     """
 
@@ -51,7 +52,7 @@ def rungs(history: History) -> list[Rung]:
     if "outcome" not in columns:
         return []
     trained, outcome, loss = columns["trained"], columns["outcome"], history.loss
-    ends = {m: loss[i] for i, m in enumerate(columns["member"]) if outcome[i] == _FINISHED}
+    ends = {m: loss[i] for i, m in enumerate(columns["member"]) if outcome[i] == FINISHED}
     found = []
     for share in np.unique(trained):
         here = trained == share
@@ -66,7 +67,7 @@ def audit(history: History, bracket: int) -> Audit | None:
     columns, loss = history.columns, history.loss
     outcome, generation = columns["outcome"], columns["generation"]
     is_audited, is_first = columns["bracket"] == bracket, columns["trained"] == columns["trained"].min()
-    ends = {columns["member"][i]: loss[i] for i in np.flatnonzero(is_audited & (outcome == _FINISHED))}
+    ends = {columns["member"][i]: loss[i] for i in np.flatnonzero(is_audited & (outcome == FINISHED))}
     if not ends:
         return None
     kept = []

@@ -102,11 +102,12 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     failed = f"of which {_num_failed(run, history):,} failed"
     if "schedule" in run.config:
         begun = len(np.unique(history.scored.columns["member"]))
+        worth = f"all parts together are worth {show(run.result['trainings'])} trainings" if run.result else "of these"
         yield f"{begun:,}", "members begun", failed
         yield (
             f"{num:,}",
             "trained to the end",
-            f"at the cost of {show(run.result.get('trainings', math.nan))} trainings",
+            worth,
         )
     else:
         yield f"{num:,}", "members trained", failed
@@ -203,8 +204,8 @@ def _correlation(found: list[Rung]) -> str:
 def _audited(found: Audit, history: History) -> str:
     name, sign = history.objective.name, history.objective.sign
     text = (
-        f" {found.num_members} members were trained to the end whatever their scores: the first rung would have kept "
-        f"{found.num_kept} of them."
+        f" {found.num_members} members were trained to the end whatever their scores: by its scores alone the first "
+        f"rung would have kept {found.num_kept} of them."
     )
     if not found.num_kept:
         return text
@@ -340,7 +341,8 @@ def _time(run: SavedRun, history: History) -> Iterator[Section]:
     seconds = np.maximum(1e-9, [e["seconds"] - e["compile_seconds"] for e in timed])
     size, unit = float(len(history.generations[0])), "Members"
     if schedule := run.config.get("schedule"):
-        size, unit = schedule["lanes"] / schedule["num_parts"], "Whole trainings' worth"
+        size = schedule["lanes"] / schedule["num_parts"] * history.num_replicates
+        unit = "Whole trainings' worth"
     rate = figures.throughput(np.array([e["generation"] for e in timed]), size / seconds, unit)
     parts = dict(run.result.get("seconds", {}))
     what = "the seconds that each part of the run took (after a resume, of the part since)"

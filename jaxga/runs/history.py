@@ -19,6 +19,9 @@ from jaxga.space import SearchSpace, is_missing
 
 Columns = dict[str, np.ndarray]
 
+# The outcome of a member that was trained to the end, as the history has it.
+FINISHED = Outcome.FINISHED.name.lower()
+
 # Genomes that wait to become columns: those of a network are larger than its row.
 _MAX_BYTES = 64 * 2**20
 
@@ -82,7 +85,7 @@ def to_columns(
     number = generation.astype(np.int64) * size + np.arange(len(generation)) % size
     settings = space.settings(rows(record.offspring.genomes))
     parents = rows(record.offspring.parents)
-    rungs = record.rungs and jax.tree.map(rows, record.rungs._replace(correlation=()))
+    rungs = record.rungs and jax.tree.map(rows, record.rungs)
     own = {
         "generation": generation,
         "member": number if rungs is None else rungs.number,
@@ -113,6 +116,16 @@ def to_columns(
         return columns
     exists = rungs.number >= 0  # while the lanes fill, some have no member
     return {name: column[exists] for name, column in columns.items()}
+
+
+def is_whole(columns: Columns) -> np.ndarray:
+    """bool[N]: the rows of members that were trained to the end; without a schedule all.
+
+    The other rows of a scheduled run are scores of trainings that were not finished: they are no values of a setting.
+    """
+    if "trained" in columns and "outcome" in columns:
+        return columns["outcome"] == FINISHED
+    return np.ones(len(columns["value"]), bool)
 
 
 def _finite(column: Any) -> np.ndarray:
@@ -301,13 +314,11 @@ class History:
 
         Their values can be compared: under a schedule the other rows are scores of trainings that were not finished.
         """
-        if "outcome" not in self.columns:
-            return self
-        is_whole = self.columns["outcome"] == Outcome.FINISHED.name.lower()
-        if not is_whole.any():
+        kept = is_whole(self.columns)
+        if kept.all() or not kept.any():
             return self
         whole = History(self.space, self.objective, self.num_replicates)
-        whole.extend({name: column[is_whole] for name, column in self.columns.items()}, self._estimates)
+        whole.extend({name: column[kept] for name, column in self.columns.items()}, self._estimates)
         whole.num_omitted, whole.scored = self.num_omitted, self
         return whole
 

@@ -22,18 +22,19 @@ class Tracker(Protocol):
 
 
 def scalars(generation: Generation, objective: Objective) -> dict[str, float]:
-    """A generation as figures by name."""
+    """A generation as figures by name; under a schedule the means are of the members trained to the end."""
     record = generation.record
-    value = objective.sign * record.loss[np.isfinite(record.loss)].astype(float)
+    is_whole = record.is_whole
+    value = objective.sign * record.loss[is_whole & np.isfinite(record.loss)].astype(float)
     found = {
         "best": objective.sign * float(record.best.loss),
         "failed": float(record.num_failed),
-        "members_per_second": record.loss.size / max(1e-9, generation.seconds - generation.compile_seconds),
+        "members_per_second": int(is_whole.sum()) / max(1e-9, generation.seconds - generation.compile_seconds),
     }
     if value.size:
         found |= {"mean": float(value.mean()), "median": float(np.median(value))}
     for name, metric in record.metrics.items():
-        metric = np.asarray(metric, float)
+        metric = np.asarray(metric, float)[is_whole]
         if metric.ndim == 1 and np.isfinite(metric).any():
             found[f"metrics/{name}"] = float(metric[np.isfinite(metric)].mean())
     return found
@@ -54,7 +55,8 @@ class TensorBoard:
         for name, value in scalars(generation, self._objective).items():
             self._writer.add_scalar(name, value, step)
         record = generation.record
-        rows = zip(record.loss.tolist(), np.asarray(record.offspring.genomes), strict=True)
+        kept = record.is_whole
+        rows = zip(record.loss[kept].tolist(), np.asarray(record.offspring.genomes)[kept], strict=True)
         self._best = sorted(self._best + [row for row in rows if np.isfinite(row[0])], key=lambda row: row[0])[
             :_MAX_ROWS
         ]
