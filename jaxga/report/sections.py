@@ -223,7 +223,10 @@ def _species(run: SavedRun, history: History) -> Iterator[Section]:
         invasion(history),
     )
     if found is not None and not found.num_best:
-        text += " No child and no invader is among the best: nothing can be said about the invasion."
+        text += (
+            " Of the generations that have both children and invaders, no such member is among the best: nothing can "
+            "be said about the invasion."
+        )
     elif found is not None:
         text += _invasion(found, max(map(len, history.generations)))
     yield "Where members came from", _paragraph(text), figures.species(history)
