@@ -97,6 +97,8 @@ class Species(enum.IntEnum):
     """Chosen by the surrogate from a dense sample of the search space."""
     SURVIVOR = 3
     """Evaluated once more, because the objective is noisy."""
+    HEIR = 4
+    """Took over the training of a better member, under a setting bred for it (population-based training)."""
 
 
 class Outcome(enum.IntEnum):
@@ -110,6 +112,8 @@ class Outcome(enum.IntEnum):
     """It was trained to the end."""
     FAILED = 3
     """Its score was not finite."""
+    REPLACED = 4
+    """An heir of a better member took its lane (population-based training)."""
 
 
 class Offspring(NamedTuple):
@@ -144,7 +148,7 @@ class Best(NamedTuple):
     """The best setting so far.
 
     Attributes:
-        genome: f32[D], the setting believed best.
+        genome: f32[D], the setting believed best; of population-based training f32[K, D], one for each part.
         loss: f32[], the loss believed of ``genome``; for a noise-free objective the least loss observed.
     """
 

@@ -157,6 +157,18 @@ def train_members(
     return over_members(one, task, jobs, shared=shared, chunk_size=chunk_size, mesh=mesh)
 
 
+def part_by_part(method: Callable[..., Evaluation]) -> Callable[..., Evaluation]:
+    """``method(task, key, setting)`` of a Trainable for settings that differ from part to part.
+
+    Its ``setting`` has arrays with a first axis K, one value a part; what is scored has the setting of the last one.
+    """
+
+    def along(task: Any, key: Array, settings: dict[str, Array]) -> Evaluation:
+        return method(task.along(settings), key, jax.tree.map(lambda values: values[-1], settings))
+
+    return along
+
+
 def over_members(
     function: Callable[[Any, Any, Any], PyTree],
     task: Task,

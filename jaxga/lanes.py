@@ -4,20 +4,20 @@ The lanes are a shift register of ages: see :class:`jaxga.schedules.Layout`. All
 for another one.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax import Array
+from jax.sharding import Mesh
 
 from jaxga import evolution
 from jaxga.base import Algorithm, Measured, Offspring, Outcome, PyTree
-from jaxga.evaluate import SEEDS, Seeds, mean_scores, member_keys, named_metrics, over_members
+from jaxga.evaluate import SEEDS, Seeds, member_keys
 from jaxga.evolution import Record, Rungs, State, Step
-from jaxga.schedules import Layout, Schedule, plan_layout
+from jaxga.parts import Parts, empty
+from jaxga.schedules import AnyLayout, Layout, Schedule, plan_layout
 from jaxga.text import check_choice
 from jaxga.trainable import Trainable
 
@@ -66,7 +66,7 @@ def check_revises(algorithm: Algorithm, schedule: str) -> None:
         )
 
 
-def plan_lanes(task: Any, schedule: Schedule, num_lanes: int) -> Layout:
+def plan_lanes(task: Any, schedule: Schedule, num_lanes: int) -> AnyLayout:
     """The layout of a schedule for a task; ``ValueError`` as in :func:`check_trainable` and :func:`plan_layout`."""
     check_trainable(task, schedule.name)
     return plan_layout(schedule, task.num_parts, num_lanes, task.first_rung)
@@ -74,13 +74,11 @@ def plan_lanes(task: Any, schedule: Schedule, num_lanes: int) -> Layout:
 
 def init(task: Any, algorithm: Algorithm, layout: Layout, num_replicates: int, key: Array) -> State:
     """The state before the first generation of the run whose root key is ``key``: all lanes are empty."""
-    size, num_genes = layout.num_lanes, task.space.size
+    size = layout.num_lanes
     keys = jnp.broadcast_to(key, (size, num_replicates))
-    genomes = jnp.zeros((size, num_genes), jnp.float32)
-    begin = jax.vmap(jax.vmap(partial(_begin, task), (0, None)))
-    carry = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(begin, keys, genomes))
+    genomes = jnp.zeros((size, task.space.size), jnp.float32)
     lanes = Lanes(
-        carry=carry,
+        carry=empty(task, keys, genomes),
         keys=keys,
         offspring=Offspring.without_parents(genomes),
         number=jnp.full(size, -1, jnp.int32),
@@ -88,10 +86,6 @@ def init(task: Any, algorithm: Algorithm, layout: Layout, num_replicates: int, k
         finished=jnp.full((_NUM_FINISHED, len(layout.ends)), jnp.nan, jnp.float32),
     )
     return evolution.init(algorithm, key)._replace(lanes=lanes)
-
-
-def _begin(task: Any, key: Array, genome: Array) -> PyTree:
-    return jax.tree.map(jnp.asarray, task.begun(key, task.space.decode(genome)))
 
 
 def make_step(
@@ -122,27 +116,7 @@ def make_step(
     column = np.concatenate([np.full(len(lanes), layout.ends.index(age)) for _, age, lanes in layout.scored])
     bracket = np.concatenate([np.full(len(lanes), b) for b, _, lanes in layout.scored])
     entry = np.concatenate([np.arange(b.widths[0]) + layout.offsets[i, 0] for i, b in enumerate(layout.brackets)])
-    lane_chunk = None if chunk_size is None else max(1, chunk_size // num_replicates)
-    each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
-
-    def everywhere(lanes: Lanes) -> Lanes:
-        """The lanes, whole on every device. XLA (jaxlib 0.10.2) sharded their rows, and lost some of an odd number."""
-        return lanes if mesh is None else lax.with_sharding_constraint(lanes, NamedSharding(mesh, PartitionSpec()))
-
-    def begun(task: Any, _: None, job: tuple[Array, Array]) -> PyTree:
-        keys, genome = job
-        return jax.vmap(partial(_begin, task), (0, None))(keys, genome)
-
-    def advanced(task: Any, _: None, job: tuple[Array, PyTree, Array, Array]) -> PyTree:
-        keys, carry, genome, part = job
-        setting = task.space.decode(genome)
-        return jax.vmap(lambda key, carry: task.advanced(key, carry, setting, part))(keys, carry)
-
-    def scored(task: Any, _: None, job: tuple[Array, PyTree, Array]) -> tuple[Array, dict[str, Array]]:
-        keys, carry, genome = job
-        setting = task.space.decode(genome)
-        found = jax.vmap(lambda key, carry: task.scored(key, carry, setting)._replace(model=None))(keys, carry)
-        return jnp.asarray(found.value, jnp.float32), named_metrics(found.metrics)
+    parts = Parts(num_replicates, chunk_size, mesh)
 
     def step(key: Array, state: State, task: Any) -> tuple[State, Record]:
         key_ask, key_evaluate, key_tell, key_place = jax.random.split(jax.random.fold_in(key, state.generation + 1), 4)
@@ -155,7 +129,7 @@ def make_step(
         keys = member_keys(key_evaluate, num_new if seeds == "own" else 1, num_replicates)
         keys = jnp.broadcast_to(keys, (num_new, num_replicates))
         new = Lanes(
-            carry=each(begun, task, (keys, offspring.genomes)),
+            carry=parts.begin(task, keys, offspring.genomes),
             keys=keys,
             offspring=offspring,
             number=state.generation * num_new + jnp.arange(num_new, dtype=jnp.int32),
@@ -163,13 +137,13 @@ def make_step(
             finished=state.lanes.finished,
         )
         lanes = _over_lanes(lambda lane, entering: lane.at[entry].set(entering), state.lanes, new)
-        lanes = everywhere(lanes)
-        jobs = (lanes.keys, lanes.carry, lanes.offspring.genomes, jnp.asarray(layout.ages))
-        lanes = lanes._replace(carry=each(advanced, task, jobs))
+        lanes = parts.everywhere(lanes)
+        ages = jnp.asarray(layout.ages)
+        lanes = lanes._replace(carry=parts.advance(task, lanes.keys, lanes.carry, lanes.offspring.genomes, ages))
 
         members = _over_lanes(lambda lane: lane[rows], lanes)
-        values, metrics = each(scored, task, (members.keys, members.carry, members.offspring.genomes))
-        scores, exists = mean_scores(task, values, metrics), members.number >= 0
+        scores = parts.score(task, members.keys, members.carry, members.offspring.genomes)
+        exists = members.number >= 0
         scores = scores._replace(loss=jnp.where(exists, scores.loss, jnp.inf))
         measured = Measured(
             genomes=members.offspring.genomes,
@@ -201,7 +175,9 @@ def make_step(
         )
         scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
         record = Record(state.generation, members.offspring, *scores, best=best, rungs=rungs)
-        return State(state.generation + 1, told, everywhere(_over_lanes(lambda lane: lane[source], lanes))), record
+        return State(
+            state.generation + 1, told, parts.everywhere(_over_lanes(lambda lane: lane[source], lanes))
+        ), record
 
     return step
 

@@ -11,15 +11,15 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxga import evolution, lanes
+from jaxga import evolution, lanes, population_based
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
-from jaxga.evaluate import Seeds, train_members
+from jaxga.evaluate import Seeds, part_by_part, train_members
 from jaxga.evolution import Record, State
 from jaxga.programs import compile_ahead, compiled, kept_program
 from jaxga.runtime import compiler_options, replicate
-from jaxga.schedules import Layout
+from jaxga.schedules import AnyLayout, Cohort
 from jaxga.task import check_task
 from jaxga.trainable import Trainable
 
@@ -75,7 +75,7 @@ def run(
     mesh: Mesh | None = None,
     generations_per_dispatch: int = 1,
     state: State | None = None,
-    layout: Layout | None = None,
+    layout: AnyLayout | None = None,
 ) -> Generations:
     """Evolve, yielding each generation; the next one is dispatched before the last is yielded.
 
@@ -124,20 +124,24 @@ def run(
     return Generations(generations, chunks)
 
 
-def initial_state(task: Task, algorithm: Algorithm, key: Array, *, layout: Layout | None, num_replicates: int) -> State:
+def initial_state(
+    task: Task, algorithm: Algorithm, key: Array, *, layout: AnyLayout | None, num_replicates: int
+) -> State:
     """The state before the first generation of the run whose root key is ``key``."""
     if layout is None:
         return evolution.init(algorithm, key)
     assert isinstance(task, Trainable)
+    if isinstance(layout, Cohort):
+        return population_based.init(task, algorithm, layout, num_replicates, key)
     return lanes.init(task, algorithm, layout, num_replicates, key)
 
 
-def num_members(algorithm: Algorithm, layout: Layout | None) -> int:
+def num_members(algorithm: Algorithm, layout: AnyLayout | None) -> int:
     """How many members are trained in one generation."""
     return algorithm.population_size if layout is None else layout.num_lanes
 
 
-def check_layout(task: Task, algorithm: Algorithm, layout: Layout | None) -> None:
+def check_layout(task: Task, algorithm: Algorithm, layout: AnyLayout | None) -> None:
     """Raise ``ValueError`` unless the task can be trained in parts, and the algorithm learns from them."""
     if layout is None:
         return
@@ -236,7 +240,7 @@ def _check_members(records: Record, done: int, length: int, task: Task) -> bool:
 @kept_program
 def generations_program(
     algorithm: Algorithm,
-    layout: Layout | None,
+    layout: AnyLayout | None,
     num_replicates: int,
     seeds: Seeds,
     mesh: Mesh | None,
@@ -249,10 +253,12 @@ def generations_program(
     return jax.jit(evolution.advance(step, max_generations), compiler_options=compiler_options(), **sharding)
 
 
-def make_step(algorithm: Algorithm, layout: Layout | None, **options: Any) -> evolution.Step:
-    """The step of :func:`evolution.make_step`, or under a schedule that of :func:`jaxga.lanes.make_step`."""
+def make_step(algorithm: Algorithm, layout: AnyLayout | None, **options: Any) -> evolution.Step:
+    """The step of :func:`evolution.make_step`, or under a schedule that of its lanes."""
     if layout is None:
         return evolution.make_step(algorithm, **options)
+    if isinstance(layout, Cohort):
+        return population_based.make_step(algorithm, layout, **options)
     return lanes.make_step(algorithm, layout, **options)
 
 
@@ -302,7 +308,8 @@ def evaluate_fresh(
 ) -> Evaluation:
     """Evaluate one setting under seeds that no generation of the run with this root key used.
 
-    Uses the task's ``test`` where it has one: on data that the search never saw.
+    Uses the task's ``test`` where it has one: on data that the search never saw. ``genome`` is f32[D], or f32[K, D] for
+    a training whose setting differs from part to part (population-based training).
 
     Returns:
         An :class:`Evaluation` with a first axis of length ``num_seeds`` throughout, the trained models included.
@@ -313,10 +320,18 @@ def evaluate_fresh(
 
 
 def prepare_fresh(
-    task: Task, *, key: Array | int, num_seeds: int, chunk_size: int | None, mesh: Mesh | None = None
+    task: Task,
+    genome: np.ndarray,
+    *,
+    key: Array | int,
+    num_seeds: int,
+    chunk_size: int | None,
+    mesh: Mesh | None = None,
 ) -> None:
-    """Compile the program of :func:`evaluate_fresh` in a thread, while generations run; in all processes."""
-    genome = np.zeros(task.space.size, np.float32)
+    """Compile the program of :func:`evaluate_fresh` in a thread, while generations run; in all processes.
+
+    ``genome`` is any of the winner's shape.
+    """
     compile_ahead(fresh_program(task, num_seeds, mesh, chunk_size), *_fresh_arguments(task, genome, key, mesh))
 
 
@@ -327,7 +342,7 @@ def _fresh_arguments(task: Task, genome: np.ndarray, key: Array | int, mesh: Mes
 
 @kept_program
 def fresh_program(num_seeds: int, mesh: Mesh | None, chunk_size: int | None) -> Any:
-    """``(task, key, genome f32[D]) -> Evaluation`` under ``num_seeds`` seeds."""
+    """``(task, key, genome f32[D] or f32[K, D]) -> Evaluation`` under ``num_seeds`` seeds."""
     evaluate = partial(evaluate_seeds, num_seeds=num_seeds, chunk_size=chunk_size, mesh=mesh)
     return jax.jit(evaluate, compiler_options=compiler_options())
 
@@ -340,7 +355,8 @@ def winner_method(task: Task) -> Callable[..., Evaluation]:
 def evaluate_seeds(
     task: Task, key: Array, genome: Array, *, num_seeds: int, chunk_size: int | None, mesh: Mesh | None
 ) -> Evaluation:
-    """One genome f32[D] under the seeds ``fold_in(key, 0)``, ``fold_in(key, 1)``, ...; pure JAX."""
+    """One genome of :func:`evaluate_fresh` under the seeds ``fold_in(key, 0)``, ``fold_in(key, 1)``, ...; pure JAX."""
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num_seeds))
     genomes = jnp.broadcast_to(genome, (num_seeds, *genome.shape))
-    return train_members(winner_method(task), task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)
+    method = winner_method(task) if genome.ndim == 1 else part_by_part(winner_method(task))
+    return train_members(method, task, keys, genomes, chunk_size=chunk_size, mesh=mesh, keep_model=True)

@@ -33,8 +33,9 @@ from jaxga.programs import kept_program
 from jaxga.result import Result
 from jaxga.runs.history import History
 from jaxga.runs.model import Keep, check_keep, kept_model
+from jaxga.runs.session import best_settings
 from jaxga.runtime import compiler_options
-from jaxga.schedules import WHOLE, Layout, Schedule
+from jaxga.schedules import WHOLE, AnyLayout, Schedule
 from jaxga.task import check_attributes, check_task
 
 
@@ -119,15 +120,14 @@ def optimize_many(
         chunks = Chunks(plan_chunk(chunk_size, task, winner_method(task)), num_fresh, None)
         program_of = partial(_winners_program, task, num_fresh, keep_model != "none", at_once)
         fresh = chunks.run(program_of, (root_keys, records.best.genome[:, -1]), task)
-    settings = task.space.settings(records.best.genome[:, -1])
     results = []
-    for i, setting in enumerate(settings):
+    for i, genome in enumerate(records.best.genome[:, -1]):
         state, record, its_fresh = jax.tree.map(lambda x, i=i: x[i], (states, records, fresh))
         history = History(task.space, task.objective, num_replicates, num_parts)
         history.append(record)
         results.append(
             Result(
-                best=setting,
+                **best_settings(task.space, genome),
                 best_value=task.objective.sign * float(best_loss[i]),
                 fresh_values=np.empty(0, np.float32) if its_fresh is None else its_fresh.value,
                 history=history,
@@ -142,7 +142,7 @@ def optimize_many(
 @kept_program
 def searches_program(
     algorithm: Algorithm,
-    layout: Layout | None,
+    layout: AnyLayout | None,
     num_generations: int,
     num_replicates: int,
     seeds: Seeds,

@@ -28,7 +28,7 @@ from jaxga.runs.execution import Execution
 from jaxga.runs.model import Keep, check_keep
 from jaxga.runs.session import Search
 from jaxga.runs.stopping import Stop
-from jaxga.schedules import WHOLE, Layout, Schedule, as_schedule, layout_of
+from jaxga.schedules import WHOLE, AnyLayout, Schedule, as_schedule, layout_of
 from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.task import FunctionTask, check_attributes, function_task
 from jaxga.text import check_choice
@@ -221,7 +221,7 @@ def maximize(
 
 def make_scheduled(
     algorithm: AlgorithmLike, task: Task, population_size: int | None, schedule: str | Schedule
-) -> tuple[Algorithm, Layout | None]:
+) -> tuple[Algorithm, AnyLayout | None]:
     """The algorithm, and the lanes that the schedule has; ``population_size`` is the number of lanes then.
 
     Raises ``ValueError`` where the task cannot be trained in parts, the lanes are too few, or the schedule is unknown.

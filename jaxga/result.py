@@ -17,16 +17,17 @@ class Result:
     """What a search found.
 
     Attributes:
-        best: the setting believed best, in its own units.
+        best: the setting believed best, in its own units; of population-based training that of the last part.
         best_value: its value in the objective's own sign, as the search saw it. For a noisy objective this is
             optimistic, because the setting was chosen for it.
         fresh_values: f32[N], its values under N seeds that the search did not use.
         history: every member evaluated.
         state: the run's last state, to go on from; None where the run ended inside a dispatch of several generations.
-        model: the trained model of the best fresh seed, or of all with a first axis of length N; None where the task
-            gives none.
+        model: the trained model of the best fresh seed, or of all with a first axis of length N; of population-based
+            training that of the winner itself. None where the task gives none.
         reason: why the run ended early, None where it did not.
         path: the run's folder, None where there is none.
+        best_by_part: of population-based training the settings of the winner's training, part by part; else None.
     """
 
     best: dict[str, Any]
@@ -37,6 +38,7 @@ class Result:
     model: PyTree | None = None
     reason: str | None = None
     path: Path | None = None
+    best_by_part: list[dict[str, Any]] | None = None
 
     @property
     def fresh_value(self) -> float:

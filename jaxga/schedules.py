@@ -22,19 +22,21 @@ _AUDIT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which members are trained to the end; made by :func:`successive_halving`, :func:`hyperband`, :func:`pipelined`.
+    """Which members are trained to the end; made by the functions of :data:`SCHEDULES`.
 
     Attributes:
         name: a key of :data:`SCHEDULES`.
         eta: at a rung the best ``1 / eta`` of a cohort go on; 1 where all do.
         first_rung: the share of a training after which a member is scored first, in (0, 1); None for the task's own.
         has_brackets: whether there is a halving for each possible first rung, side by side.
+        has_heirs: whether the lanes of those that are dropped go on with the trainings of others.
     """
 
     name: str
     eta: int = 1
     first_rung: float | None = None
     has_brackets: bool = False
+    has_heirs: bool = False
 
     def __post_init__(self) -> None:
         if self.first_rung is not None:
@@ -78,12 +80,33 @@ def pipelined() -> Schedule:
     return Schedule("pipelined")
 
 
+def population_based(*, eta: int = 4, first_rung: float | None = None) -> Schedule:
+    """After each part the worst ``1 / eta`` of the lanes take over the trainings of the best, under bred settings.
+
+    So a setting may change from part to part, and what is found is a training's settings part by part. An heir's
+    setting is bred by the genetic algorithm's operators from those of two or three of the best ``1 / eta``, one of
+    which is the member whose training it takes over. When a training has come to its end, all lanes begin anew.
+
+    Args:
+        eta: at least 2.
+        first_rung: the share of a training after which lanes are taken over first, in (0, 1), rounded up to whole
+            parts; default the task's own ``first_rung``, else one part.
+
+    Raises ``ValueError`` for a number outside its range.
+
+    Source: M. Jaderberg et al., "Population based training of neural networks", 2017.
+    """
+    check_count("eta", eta, 2)
+    return Schedule("population_based", eta, first_rung, has_heirs=True)
+
+
 # "whole" trains each member from the beginning to the end in one generation, so it has no lanes.
 WHOLE = "whole"
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "successive_halving": successive_halving,
     "hyperband": hyperband,
     "pipelined": pipelined,
+    "population_based": population_based,
 }
 NAMES = (WHOLE, *SCHEDULES)
 
@@ -199,13 +222,53 @@ class Layout:
         return sum(len(lanes) for *_, lanes in self.scored)
 
 
-def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: float | None = None) -> Layout:
-    """The widths of a schedule on so many lanes: as many new members a generation as they can take.
+@dataclass(frozen=True)
+class Cohort:
+    """The lanes of population-based training: all begin together, and end together.
+
+    Attributes:
+        schedule: what it lays out.
+        num_parts: K, of a whole training.
+        num_lanes: W, the members in training.
+        first: after so many parts lanes are taken over first.
+    """
+
+    schedule: Schedule
+    num_parts: int
+    num_lanes: int
+    first: int
+
+    @property
+    def num_new(self) -> int:
+        """The members that begin together."""
+        return self.num_lanes
+
+    @property
+    def num_best(self) -> int:
+        """How many lanes are taken over after a part, and from how many."""
+        return self.num_lanes // self.schedule.eta
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ages at which members are scored, in parts: all."""
+        return tuple(range(1, self.num_parts + 1))
+
+    @property
+    def first_share(self) -> float:
+        """The least share of a training after which a member is scored."""
+        return 1 / self.num_parts
+
+
+AnyLayout = Layout | Cohort
+
+
+def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: float | None = None) -> AnyLayout:
+    """The lanes of a schedule: of a halving as many new members a generation as so many lanes can take.
 
     Args:
         schedule: what is laid out.
         num_parts: of a whole training, at least 2.
-        num_lanes: members in training at most; where the widths do not add up to it, a few lanes are left unused.
+        num_lanes: members in training at most; where a halving's widths do not add up to it, a few are left unused.
         first_rung: the task's own, where the schedule has none: a share in (0, 1), or None for one part.
 
     Raises ``ValueError`` where the lanes are too few, the training has one part, or no rung lies before its end.
@@ -223,6 +286,10 @@ def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: 
         raise ValueError(
             f"first_rung must be at most {num_parts - 1} of the {num_parts} parts of a training, got {share:g}"
         )
+    if schedule.has_heirs:
+        if num_lanes < schedule.eta:
+            raise ValueError(f"schedule {schedule.name} needs at least {schedule.eta} lanes, got {num_lanes}")
+        return Cohort(schedule, num_parts, num_lanes, first)
     brackets = _brackets(schedule, num_parts, first, num_lanes)
     if brackets is None:
         least = next(n for n in itertools.count(num_lanes) if _brackets(schedule, num_parts, first, n))
@@ -230,7 +297,7 @@ def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: 
     return Layout(schedule, num_parts, brackets)
 
 
-def layout_of(schedule: Schedule, num_parts: int, num_new: int, first_rung: float | None = None) -> Layout:
+def layout_of(schedule: Schedule, num_parts: int, num_new: int, first_rung: float | None = None) -> AnyLayout:
     """The layout of so many new members a generation, on as few lanes as they need.
 
     Arguments and errors as in :func:`plan_layout`; ``ValueError`` too where no number of lanes has so many.

@@ -1,7 +1,8 @@
 """Tasks whose training can be cut into parts."""
 
+import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,8 @@ class Trainable(ABC):
     Attributes:
         num_parts: static, at least 1: of how many parts a whole training consists.
         first_rung: the share of a training, in (0, 1), after which a schedule scores a member first; None for one part.
+        structure: the names of hyperparameters that shape what is trained, such as a number of units: in
+            population-based training an heir keeps those of the member whose training it takes over.
 
     >>> import optax
     >>> from dataclasses import dataclass
@@ -42,6 +45,7 @@ class Trainable(ABC):
 
     num_parts: int
     first_rung: ClassVar[float | None] = None
+    structure: tuple[str, ...] = ()
 
     @abstractmethod
     def init(self, key: Array, setting: dict[str, Array]) -> PyTree:
@@ -74,6 +78,26 @@ class Trainable(ABC):
     def scored(self, key: Array, carry: PyTree, setting: dict[str, Array]) -> Evaluation:
         """The score of a training under the key that it was begun with."""
         return Evaluation(*self.score(jax.random.fold_in(key, _SCORE_STREAM), carry, setting))
+
+    def along(self, settings: dict[str, Array]) -> Self:
+        """The same task, whose trainings have the setting of each part: of arrays with a first axis ``num_parts``."""
+        task, along = type(self), copy.copy(self)
+
+        def at(part: Array | int) -> dict[str, Array]:
+            return jax.tree.map(lambda values: values[part], settings)
+
+        def begun(key: Array, setting: dict[str, Array]) -> PyTree:
+            del setting
+            return task.begun(self, key, at(0))
+
+        def advanced(key: Array, carry: PyTree, setting: dict[str, Array], part: Array) -> PyTree:
+            del setting
+            return task.advanced(self, key, carry, at(part), part)
+
+        # On the object, so that `evaluate`, and a `test` of the task's own, find them by whatever way they train.
+        for method in (begun, advanced):
+            object.__setattr__(along, method.__name__, method)
+        return along
 
     def evaluate(self, key: Array, setting: dict[str, Array]) -> Evaluation:
         """All parts, and the score."""

@@ -233,6 +233,12 @@ class Cnn(Trainable):
     data_source: str
 
     @property
+    def structure(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All but the dropout and the numbers of the optimiser, whose state belongs to one kind of it."""
+        changing = ("dropout_rate", "sgd_learning_rate", "momentum", "adam_learning_rate")
+        return tuple(name for name in self.space.names if name not in changing)
+
+    @property
     def num_parts(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Equal parts of the training; the last one may have fewer minibatches."""
         return -(-self.num_steps // part_size(self.num_steps))

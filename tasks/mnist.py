@@ -92,6 +92,8 @@ class Mnist(Trainable):
     precision: Precision
     data_source: str
 
+    structure = ("hidden_size",)
+
     @property
     def num_parts(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Equal parts of the training; the last one may have fewer minibatches."""

@@ -252,7 +252,7 @@ class _Failing(Descent):
 
 
 def test_outcomes_have_the_names_of_the_history():
-    assert [o.name.lower() for o in Outcome] == ["went_on", "halted", "finished", "failed"]
+    assert [o.name.lower() for o in Outcome] == ["went_on", "halted", "finished", "failed", "replaced"]
 
 
 def test_only_whole_trainings_are_values_elsewhere(halved, tmp_path, capfd):

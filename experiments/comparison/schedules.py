@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparison.curves import Curves
 from experiments.comparison.statistics import win_probability
+from jaxga.evaluate import part_by_part
 from jaxga.loop import as_keys
 from jaxga.many import searches_program
 from jaxga.optimize import make_scheduled
@@ -41,10 +42,11 @@ METHODS = {
     "successive_halving": ("successive_halving", "invasive_ga"),
     "hyperband": ("hyperband", "invasive_ga"),
     "pipelined": ("pipelined", "invasive_ga"),
+    "population_based": ("population_based", "invasive_ga"),
     "random, whole": ("whole", "random_search"),
     "random, halving": ("successive_halving", "random_search"),
 }
-_COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#bbbbbb", "#E69F00")
+_COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00")
 _NUM_FRESH = 8
 _NUM_BOOTSTRAPS = 2000
 
@@ -105,13 +107,17 @@ def compare_schedules(
 
 @partial(jax.jit, compiler_options=compiler_options())
 def _fresh(task: Any, keys: Array, genomes: Array) -> Array:
-    """f32[S, G]: the mean value of genomes f32[S, G, D] under fresh seeds, the same for all methods."""
+    """f32[S, G]: the mean value of genomes f32[S, G, D] under fresh seeds, the same for all methods.
+
+    Of population-based training genomes f32[S, G, K, D]: trained from nothing with the setting of each part.
+    """
+    evaluate = type(task).evaluate if genomes.ndim == 3 else part_by_part(type(task).evaluate)
 
     def one(job: tuple[Array, Array]) -> Array:
         key, genome = job
         shown = task.space.decode(genome)
         seeds = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, 2**32 - 1)))(jnp.arange(_NUM_FRESH))
-        return jnp.mean(jax.lax.map(lambda key: jnp.float32(task.evaluate(key, shown).value), seeds))
+        return jnp.mean(jax.lax.map(lambda key: jnp.float32(evaluate(task, key, shown).value), seeds))
 
     return jax.lax.map(lambda row: jax.lax.map(lambda genome: one((row[0], genome)), row[1]), (keys, genomes))
 

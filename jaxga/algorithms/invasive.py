@@ -250,7 +250,7 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     """Children, then invaders; the last place is for another evaluation of the best, while noise is sought or found."""
     key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
-    parents = best_parents(archive, beliefs.worth, plan.num_parents)
+    parents = best_parents(archive.genomes, archive.number, beliefs.worth, plan.num_parents)
     parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
     incumbent = jnp.min(jnp.where(archive.valid, beliefs.mean, jnp.inf), initial=1e6)
 

@@ -1,4 +1,4 @@
-"""Children of the best members in an archive, made by a mixture of the operators."""
+"""Children of the best members, made by a mixture of the operators."""
 
 from functools import partial
 from typing import NamedTuple
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxga.algorithms.archive import Archive
 from jaxga.base import Operator
 from jaxga.operators import chain, choice, crossover, masked, mixture, mutation
 from jaxga.operators.genes import filled
@@ -61,10 +60,10 @@ class Breeder(NamedTuple):
         return self.space.size if self.space.conditions else 0
 
 
-def best_parents(archive: Archive, worth: Array, num_parents: int) -> Parents:
-    """The parents with the least ``worth`` f32[A] in the archive; a worth of ``+inf`` is no parent."""
+def best_parents(genomes: Array, number: Array, worth: Array, num_parents: int) -> Parents:
+    """Of genomes f32[A, D] with numbers i32[A] those with the least ``worth`` f32[A]; ``+inf`` is no parent."""
     rows = jnp.argsort(worth)[: max(num_parents, _NUM_MEASURED)]
-    near, exists = archive.genomes[rows], jnp.isfinite(worth[rows])
+    near, exists = genomes[rows], jnp.isfinite(worth[rows])
 
     def rank_weights(num: int) -> Array:
         weights = jnp.where(exists[:num], jnp.exp(-_PRESSURE * jnp.arange(num) / num), 0.0)
@@ -74,7 +73,7 @@ def best_parents(archive: Archive, worth: Array, num_parents: int) -> Parents:
     spread = jnp.sqrt(weights @ jnp.square(near - (weights @ near)[None]))
     # A single parent has no spread: a tenth of the cube. Parents that are all equal still have to move.
     spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
-    return Parents(near[:num_parents], archive.number[rows[:num_parents]], rank_weights(num_parents), spread)
+    return Parents(near[:num_parents], number[rows[:num_parents]], rank_weights(num_parents), spread)
 
 
 def breeder(space: SearchSpace, num_mutations: int = 1, shares: tuple[float, ...] = _SHARES) -> Breeder:

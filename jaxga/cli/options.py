@@ -27,7 +27,7 @@ from jaxga.runs.config import LENGTH
 from jaxga.runs.model import Keep
 from jaxga.runs.stopping import Stop
 from jaxga.runs.tracking import TRACKERS
-from jaxga.schedules import NAMES, SCHEDULES, WHOLE, Layout, Schedule
+from jaxga.schedules import NAMES, SCHEDULES, WHOLE, AnyLayout, Schedule
 from jaxga.space import SearchSpace
 from jaxga.task import RunDefaults
 from jaxga.text import check_choice, shorten
@@ -423,7 +423,7 @@ class Options:
         with named_as_options():
             return None if factory is None else factory(**given)
 
-    def layout(self, task: Task) -> Layout | None:
+    def layout(self, task: Task) -> AnyLayout | None:
         """The lanes of ``--pop`` under the schedule; None for whole trainings. Of options :meth:`with_defaults`."""
         schedule = self.chosen_schedule
         if schedule is None:
@@ -517,7 +517,7 @@ class Options:
         names = [name for name, use in USES.items() if use.algorithm is not None]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def make_algorithm(self, space: SearchSpace, layout: Layout | None) -> Algorithm:
+    def make_algorithm(self, space: SearchSpace, layout: AnyLayout | None) -> Algorithm:
         """The algorithm on this space, for the lanes of a schedule; of options :meth:`with_defaults`."""
         arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
         factory = partial(ALGORITHMS[str(self.algorithm)], **arguments)

@@ -13,7 +13,7 @@ from jaxga.runs.folder import Start
 from jaxga.runs.records import constants
 from jaxga.runs.session import Search
 from jaxga.runs.warm_start import WarmStart
-from jaxga.schedules import Layout
+from jaxga.schedules import AnyLayout, Cohort
 from jaxga.text import show
 
 
@@ -64,12 +64,17 @@ def print_plan(
     console.print(plan)
 
 
-def _schedule(search: Search, layout: Layout) -> str:
+def _schedule(search: Search, layout: AnyLayout) -> str:
     """The schedule in words: who begins, where members are scored, and what all of it is worth."""
     schedule, ends = layout.schedule, ", ".join(map(str, layout.ends))
     words = [f"{schedule.name}: {layout.num_lanes} lanes, each trained one of {layout.num_parts} parts a generation"]
-    words += [f"{layout.num_new} new members a generation, scored after {ends} parts"]
-    if schedule.eta > 1:
-        words += [f"the best 1/{schedule.eta} go on"]
+    if isinstance(layout, Cohort):
+        number = layout.num_best
+        words += [f"from {layout.first} parts on the worst {number} take over the trainings of the best {number}"]
+        words += [f"all begin anew after {layout.num_parts} parts"]
+    else:
+        words += [f"{layout.num_new} new members a generation, scored after {ends} parts"]
+        if schedule.eta > 1:
+            words += [f"the best 1/{schedule.eta} go on"]
     words += [f"{search.num_generations * search.trainings_each:g} trainings' worth in all"]
     return "; ".join(words)

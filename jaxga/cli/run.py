@@ -265,7 +265,7 @@ class Writers:
         options, objective = self._job.options, search.task.objective
         status = "interrupted" if go_on else "finished"
         self.recorder.events.add(status, generation=reached.num_done, reason=reason)
-        model = kept_model(fresh, objective, options.model)
+        model = kept_model(search.trained_winner(reached.state, fresh), objective, options.model)
         if model is not None:
             save_model(path, model)
         result = write_result(path, search, reached, fresh, status=status, reason=reason, seconds=seconds)

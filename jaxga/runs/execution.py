@@ -29,7 +29,7 @@ from jaxga.runs.model import Keep, kept_model, save_model
 from jaxga.runs.progress import ProgressLine
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.saved import SavedRun, read_config
-from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, best_settings, follow, schedule_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, Stop, StopState
 from jaxga.runs.warm_start import WarmStart
 
@@ -128,7 +128,8 @@ class Execution:
         mark = time.perf_counter()
         chunk_size = self._generations.chunk_size
         fresh = search.evaluate_winner(reached.best_genome, chunk_size) if search.num_fresh else None
-        model = None if fresh is None else kept_model(fresh, search.task.objective, keep_model)
+        trained = None if fresh is None else search.trained_winner(reached.state, fresh)
+        model = None if trained is None else kept_model(trained, search.task.objective, keep_model)
         seconds = {"start": self._start_seconds, "compile": reached.compile_seconds, "generations": reached.seconds}
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if path is not None and self._recorder is not None:
@@ -143,7 +144,7 @@ class Execution:
                 write_outputs(path)
             add_seconds(path, result, "report", time.perf_counter() - mark)
         return Result(
-            best=search.task.space.setting(reached.best_genome),
+            **best_settings(search.task.space, reached.best_genome),
             best_value=search.task.objective.sign * reached.best_loss,
             fresh_values=np.empty(0, np.float32) if fresh is None else np.asarray(fresh.value),
             history=self.history,

@@ -24,11 +24,13 @@ from jaxga.loop import (
     prepare_fresh,
     run,
 )
+from jaxga.population_based import score_winner
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
 from jaxga.runs.stopping import GO_ON, Overhead
-from jaxga.schedules import Layout
+from jaxga.schedules import AnyLayout, Cohort
+from jaxga.space import SearchSpace
 
 
 class Search(NamedTuple):
@@ -47,7 +49,7 @@ class Search(NamedTuple):
     chunk_size: ChunkSize = "auto"
     mesh: Mesh | None = None
     generations_per_dispatch: int = 1
-    layout: Layout | None = None
+    layout: AnyLayout | None = None
 
     @property
     def num_parts(self) -> int:
@@ -88,11 +90,22 @@ class Search(NamedTuple):
     def prepare_winner(self, chunk_size: int | None) -> None:
         """Compile :meth:`evaluate_winner` while generations run."""
         if self.num_fresh:
-            prepare_fresh(self.task, **self._fresh_options(chunk_size))
+            shape = (self.num_parts,) if isinstance(self.layout, Cohort) else ()
+            genome = np.zeros((*shape, self.task.space.size), np.float32)
+            prepare_fresh(self.task, genome, **self._fresh_options(chunk_size))
 
     def evaluate_winner(self, genome: Any, chunk_size: int | None) -> Evaluation:
-        """One genome f32[D] under ``num_fresh`` fresh seeds, with the ``chunk_size`` of the generations."""
-        return evaluate_fresh(self.task, np.asarray(genome), **self._fresh_options(chunk_size))
+        """The winner's genome under ``num_fresh`` fresh seeds, with the ``chunk_size`` of the generations."""
+        return evaluate_fresh(self.task, np.asarray(genome, np.float32), **self._fresh_options(chunk_size))
+
+    def trained_winner(self, state: State | None, fresh: Evaluation) -> Evaluation:
+        """The trainings of which a model is kept: in population-based training the winner's own, else the fresh ones.
+
+        ``state`` is the last one; without it they are always the fresh ones.
+        """
+        if not isinstance(self.layout, Cohort) or state is None:
+            return fresh
+        return jax.jit(score_winner)(self.task, jax.tree.map(lambda x: x.addressable_data(0), state.lanes.winner))
 
     def _fresh_options(self, chunk_size: int | None) -> dict[str, Any]:
         return {"key": self.key, "num_seeds": self.num_fresh, "chunk_size": chunk_size, "mesh": self.mesh}
@@ -122,7 +135,8 @@ class Reached(NamedTuple):
 
     Attributes:
         num_done: generations done.
-        best_genome, best_loss: the best so far; the genome is None before the first generation.
+        best_genome, best_loss: the best so far, as :class:`jaxga.base.Best` has it; the genome is None before the first
+            generation.
         state: after the last generation; None where the run ended inside a dispatch of several.
         seconds: of the generations of this session, without compiling.
         compile_seconds: what compiling them took.
@@ -185,9 +199,23 @@ def schedule_config(search: Search) -> dict[str, Any]:
         "lanes": layout.num_lanes,
         "new": layout.num_new,
         "ends": layout.ends,
-        "brackets": [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets],
     }
+    if isinstance(layout, Cohort):
+        about |= {"first": layout.first, "taken_over": layout.num_best}
+    else:
+        about["brackets"] = [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets]
     return {"schedule": about}
+
+
+def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:
+    """``best``, the winner's setting, and where the genome is f32[K, D] ``best_by_part``, that of each part.
+
+    ``best`` is then the one of the last part.
+    """
+    if np.ndim(genome) == 1:
+        return {"best": space.setting(genome)}
+    settings = space.settings(np.asarray(genome, np.float32))
+    return {"best": settings[-1], "best_by_part": settings}
 
 
 def write_result(
@@ -219,7 +247,7 @@ def write_result(
         "generations": reached.num_done,
         "evaluations": reached.num_done * search.algorithm.population_size * search.num_replicates,
         "trainings": reached.num_done * search.trainings_each,
-        "best": task.space.setting(reached.best_genome),
+        **best_settings(task.space, reached.best_genome),
         "best_value": task.objective.sign * reached.best_loss,
         "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},
         "state_sha256": None if reached.state is None else digest(reached.state),

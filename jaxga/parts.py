@@ -1,0 +1,70 @@
+"""Trainings side by side, part by part: W lanes, each of R replicates."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxga.base import PyTree
+from jaxga.evaluate import Scores, mean_scores, named_metrics, over_members
+
+
+class Parts:
+    """What is done with the trainings of several members; chunks and devices as in :func:`evaluate.train_members`.
+
+    A carry has first axes of lengths W and R throughout, keys are key[W, R], genomes f32[W, D].
+    """
+
+    def __init__(self, num_replicates: int, chunk_size: int | None, mesh: Mesh | None) -> None:
+        lane_chunk = None if chunk_size is None else max(1, chunk_size // num_replicates)
+        self._each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
+        self._mesh = mesh
+
+    def begin(self, task: Any, keys: Array, genomes: Array) -> PyTree:
+        """The carries before the first part."""
+
+        def begun(task: Any, _: None, job: tuple[Array, Array]) -> PyTree:
+            keys, genome = job
+            return jax.vmap(partial(_begin, task), (0, None))(keys, genome)
+
+        return self._each(begun, task, (keys, genomes))
+
+    def advance(self, task: Any, keys: Array, carry: PyTree, genomes: Array, part: Array) -> PyTree:
+        """The carries after part i32[W] of each."""
+
+        def advanced(task: Any, _: None, job: tuple[Array, PyTree, Array, Array]) -> PyTree:
+            keys, carry, genome, part = job
+            setting = task.space.decode(genome)
+            return jax.vmap(lambda key, carry: task.advanced(key, carry, setting, part))(keys, carry)
+
+        return self._each(advanced, task, (keys, carry, genomes, part))
+
+    def score(self, task: Any, keys: Array, carry: PyTree, genomes: Array) -> Scores:
+        """What each is worth as it stands."""
+
+        def scored(task: Any, _: None, job: tuple[Array, PyTree, Array]) -> tuple[Array, dict[str, Array]]:
+            keys, carry, genome = job
+            setting = task.space.decode(genome)
+            found = jax.vmap(lambda key, carry: task.scored(key, carry, setting)._replace(model=None))(keys, carry)
+            return jnp.asarray(found.value, jnp.float32), named_metrics(found.metrics)
+
+        return mean_scores(task, *self._each(scored, task, (keys, carry, genomes)))
+
+    def everywhere(self, lanes: PyTree) -> PyTree:
+        """The lanes, whole on every device. XLA (jaxlib 0.10.2) sharded their rows, and lost some of an odd number."""
+        if self._mesh is None:
+            return lanes
+        return lax.with_sharding_constraint(lanes, NamedSharding(self._mesh, PartitionSpec()))
+
+
+def empty(task: Any, keys: Array, genomes: Array) -> PyTree:
+    """Carries of these shapes, all zeros: of lanes without members."""
+    begin = jax.vmap(jax.vmap(partial(_begin, task), (0, None)))
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(begin, keys, genomes))
+
+
+def _begin(task: Any, key: Array, genome: Array) -> PyTree:
+    return jax.tree.map(jnp.asarray, task.begun(key, task.space.decode(genome)))

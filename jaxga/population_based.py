@@ -1,0 +1,242 @@
+"""One generation of population-based training: a part in every lane, then the worst take over from the best.
+
+Source: M. Jaderberg et al., "Population based training of neural networks", 2017. Here the settings are bred by the
+genetic algorithm's operators from those of several lanes, and a new cohort begins where one has been trained to its
+end: greedy as the exchange is, it cannot recover what an earlier one gave up.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.sharding import Mesh
+
+from jaxga import evolution
+from jaxga.algorithms.draws import uniform
+from jaxga.algorithms.parents import best_parents, breed, breeder
+from jaxga.base import Algorithm, Best, Evaluation, Measured, Offspring, Outcome, PyTree, Species
+from jaxga.evaluate import SEEDS, Scores, Seeds, member_keys
+from jaxga.evolution import Record, Rungs, State, Step
+from jaxga.parts import Parts, empty
+from jaxga.schedules import Cohort
+from jaxga.text import check_choice
+
+
+class Training(NamedTuple):
+    """Trainings whose setting may differ from part to part (in lanes, with a first axis W; R replicates, K parts).
+
+    Attributes:
+        carry: what they carry from part to part, with a first axis R.
+        keys: key[R].
+        settings: f32[K, D], the genome of each part; of the parts to come the present one.
+    """
+
+    carry: PyTree
+    keys: Array
+    settings: Array
+
+
+class Winner(NamedTuple):
+    """The best training so far: of the finished ones, or before there is one of those in the lanes."""
+
+    training: Training
+    loss: Array
+    is_finished: Array
+
+
+class Lanes(NamedTuple):
+    """The members in training (W lanes).
+
+    Attributes:
+        training: of each lane.
+        offspring: the W members.
+        number: i32[W], their numbers; -1 where a member failed and nobody has taken over its lane.
+        founders: the members with which the lanes began, and the last score of each: a training of one setting.
+        winner: see :class:`Winner`.
+    """
+
+    training: Training
+    offspring: Offspring
+    number: Array
+    founders: Measured
+    winner: Winner
+
+
+def init(task: Any, algorithm: Algorithm, cohort: Cohort, num_replicates: int, key: Array) -> State:
+    """The state before the first generation of the run whose root key is ``key``: all lanes are empty."""
+    size, num_genes = cohort.num_lanes, task.space.size
+    keys = jnp.broadcast_to(key, (size, num_replicates))
+    genomes = jnp.zeros((size, num_genes), jnp.float32)
+    training = Training(empty(task, keys, genomes), keys, jnp.zeros((size, cohort.num_parts, num_genes), jnp.float32))
+    lanes = Lanes(
+        training=training,
+        offspring=Offspring.without_parents(genomes),
+        number=jnp.full(size, -1, jnp.int32),
+        founders=Measured(
+            genomes=genomes,
+            number=jnp.full(size, -1, jnp.int32),
+            share=jnp.zeros(size, jnp.float32),
+            loss=jnp.full(size, jnp.inf, jnp.float32),
+            loss_var=jnp.zeros(size, jnp.float32),
+        ),
+        winner=Winner(_at(training, 0), jnp.full((), jnp.inf, jnp.float32), jnp.array(False)),
+    )
+    return evolution.init(algorithm, key)._replace(lanes=lanes)
+
+
+def make_step(
+    algorithm: Algorithm,
+    cohort: Cohort,
+    *,
+    num_replicates: int = 1,
+    seeds: Seeds = "own",
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> Step:
+    """``step(key, state, task) -> (state, record)``: one part of every training, as :func:`evolution.make_step`.
+
+    The record has one row a lane, and :class:`jaxga.evolution.Rungs`; ``best.genome`` is f32[K, D], the genome of each
+    part of the best training. The algorithm proposes the settings with which a cohort begins. It learns from trainings
+    of one setting alone, once a cohort has ended.
+
+    Arguments as in :func:`jaxga.lanes.make_step`.
+    """
+    check_choice("seeds", seeds, SEEDS)
+    assert algorithm.revise is not None
+    revise, size, num_parts = algorithm.revise, cohort.num_lanes, cohort.num_parts
+    parts, place = Parts(num_replicates, chunk_size, mesh), jnp.arange(size, dtype=jnp.int32)
+
+    def begun(task: Any, key: Array, key_ask: Array, key_evaluate: Array, state: State) -> tuple[Lanes, PyTree]:
+        """The lanes of a new cohort, and the algorithm's state."""
+        offspring, asked = algorithm.ask(key_ask, state.algorithm)
+        if seeds == "run":
+            key_evaluate = evolution.shared_key(key)
+        keys = member_keys(key_evaluate, size if seeds == "own" else 1, num_replicates)
+        keys = jnp.broadcast_to(keys, (size, num_replicates))
+        number = state.generation * size + place
+        settings = jnp.broadcast_to(offspring.genomes[:, None], (size, num_parts, task.space.size))
+        lanes = Lanes(
+            training=Training(parts.begin(task, keys, offspring.genomes), keys, settings),
+            offspring=offspring,
+            number=number,
+            founders=state.lanes.founders._replace(genomes=offspring.genomes, number=number),
+            winner=state.lanes.winner,
+        )
+        return lanes, asked
+
+    def step(key: Array, state: State, task: Any) -> tuple[State, Record]:
+        key_ask, key_evaluate, key_tell, key_breed = jax.random.split(jax.random.fold_in(key, state.generation + 1), 4)
+        part = state.generation % num_parts
+        lanes, asked = lax.cond(
+            part == 0,
+            partial(begun, task, key, key_ask, key_evaluate),
+            lambda state: (state.lanes, state.algorithm),
+            state,
+        )
+        lanes = parts.everywhere(lanes)
+        training, genomes = lanes.training, lanes.offspring.genomes
+        carry = parts.advance(task, training.keys, training.carry, genomes, jnp.full(size, part))
+        training = training._replace(carry=carry)
+        scores = parts.score(task, training.keys, carry, genomes)
+        scores = scores._replace(loss=jnp.where(lanes.number >= 0, scores.loss, jnp.inf))
+
+        is_end = part == num_parts - 1
+        founders = _remeasured(lanes, (part + 1) / num_parts, scores)
+        told = lax.cond(is_end, lambda state: revise(key_tell, state, founders)[0], lambda state: state, asked)
+        winner = _better(lanes.winner, training, scores.loss, is_end)
+        failed = (lanes.number >= 0) & jnp.isinf(scores.loss)
+        is_due = (part + 1 >= cohort.first) & ~is_end
+        source, heirs = _exchanged(task, cohort, key_breed, lanes, scores.loss)
+        replaced = is_due & (source >= 0)
+        outcome = jnp.where(replaced, int(Outcome.REPLACED), int(Outcome.WENT_ON))
+        outcome = jnp.where(is_end, int(Outcome.FINISHED), outcome)
+        rungs = Rungs(
+            number=lanes.number,
+            part=jnp.broadcast_to(part + 1, (size,)),
+            outcome=jnp.where(failed, int(Outcome.FAILED), outcome).astype(jnp.int32),
+            bracket=jnp.zeros(size, jnp.int32),
+        )
+        scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
+        best = Best(winner.training.settings, winner.loss)
+        record = Record(state.generation, lanes.offspring, *scores, best=best, rungs=rungs)
+
+        taken = jnp.where(replaced, source, place)
+        offspring = _where(replaced, heirs, lanes.offspring)
+        is_to_come = jnp.arange(num_parts)[None, :, None] > part
+        lanes = Lanes(
+            training=Training(
+                carry=jax.tree.map(lambda x: x[taken], training.carry),
+                keys=training.keys,
+                settings=jnp.where(is_to_come, offspring.genomes[:, None], training.settings[taken]),
+            ),
+            offspring=offspring,
+            number=jnp.where(replaced, (state.generation + 1) * size + place, jnp.where(failed, -1, lanes.number)),
+            founders=founders,
+            winner=winner,
+        )
+        return State(state.generation + 1, told, parts.everywhere(lanes)), record
+
+    return step
+
+
+def _remeasured(lanes: Lanes, share: Array, scores: Scores) -> Measured:
+    """The founders with their newest scores: of those whose lane nobody has taken over."""
+    is_own = (lanes.number == lanes.founders.number) & (lanes.number >= 0)
+    return lanes.founders._replace(
+        share=jnp.where(is_own, jnp.float32(share), lanes.founders.share),
+        loss=jnp.where(is_own, scores.loss, lanes.founders.loss),
+        loss_var=jnp.where(is_own, scores.loss_var, lanes.founders.loss_var),
+    )
+
+
+def _better(winner: Winner, training: Training, loss: Array, is_end: Array) -> Winner:
+    """The winner, or the best lane of losses f32[W] where that is the better one."""
+    least = jnp.argmin(loss)
+    is_better = jnp.where(is_end, ~winner.is_finished | (loss[least] < winner.loss), ~winner.is_finished)
+    is_better = (is_better & jnp.isfinite(loss[least])) | jnp.isinf(winner.loss)
+    is_finished = winner.is_finished | (is_end & jnp.isfinite(loss[least]))
+    return _where(is_better, Winner(_at(training, least), loss[least], is_finished), winner)
+
+
+def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array) -> tuple[Array, Offspring]:
+    """For each lane the one i32[W] that it takes over from, -1 for none, and the member which does so."""
+    size, num_best = cohort.num_lanes, cohort.num_best
+    making = breeder(task.space)
+    worth = loss.at[jnp.argsort(loss)[num_best:]].set(jnp.inf)
+    parents = best_parents(lanes.offspring.genomes, jnp.arange(size, dtype=jnp.int32), worth, num_best)
+    exists = parents.weights > 0
+    parents = parents._replace(weights=exists / jnp.maximum(exists.sum(), 1))  # those best now need not be at the end
+    draws = uniform(key, (size, making.num_draws))
+    children, rows = breed(making, draws, parents, np.zeros(size, bool))
+    source, mate = rows[:, 0], rows[:, 1]
+    is_kept = jnp.array([name in task.structure for name in task.space.names])
+    genomes = task.space.masked(jnp.where(is_kept, lanes.offspring.genomes[source], children))
+    rank = jnp.argsort(jnp.argsort(loss))
+    gives_up = (rank >= size - num_best) | jnp.isinf(loss)
+    heirs = Offspring.without_parents(genomes, Species.HEIR)._replace(
+        parents=jnp.stack([lanes.number[source], jnp.where(mate >= 0, lanes.number[mate], -1)], axis=1)
+    )
+    return jnp.where(gives_up, source, -1), heirs
+
+
+def score_winner(task: Any, winner: Winner) -> Evaluation:
+    """The R trainings of the winner itself as they stand, with their models."""
+    training = winner.training
+    setting = task.space.decode(training.settings[-1])
+    return jax.vmap(lambda key, carry: task.scored(key, carry, setting))(training.keys, training.carry)
+
+
+def _at(tree: PyTree, place: Array | int) -> PyTree:
+    return jax.tree.map(lambda x: x[place], tree)
+
+
+def _where(condition: Array, a: PyTree, b: PyTree) -> PyTree:
+    """``a`` where the condition holds, bool[] or bool[W] for arrays with a first axis W, else ``b``."""
+
+    def one(a: Array, b: Array) -> Array:
+        return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - condition.ndim)), a, b)
+
+    return jax.tree.map(one, a, b)
