@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from jaxga.cli.arguments import MISTAKES, fail, parse
-from jaxga.runs.history import is_whole
+from jaxga.runs.history import has_own_value
 from jaxga.runs.saved import SavedRun
 
 
@@ -44,7 +44,7 @@ def _export(options: Options) -> None:
     with storage_errors(f"--optuna {options.optuna}"):
         made = create_study(name, run.objective, options.optuna)
         for block in itertools.chain([first], blocks):
-            kept = is_whole(block)
+            kept = has_own_value(block)
             made.add_trials(trials(run.space, {name: column[kept] for name, column in block.items()}))
         num_trials = len(made.get_trials(deepcopy=False))
     print(f"study {name}: {num_trials} trials in {options.optuna}")

@@ -1,4 +1,4 @@
-"""The ``jaxga`` command: ``jaxga run``, ``jaxga report``, ``jaxga export``."""
+"""The ``jaxga`` command: ``jaxga run``, ``jaxga report``, ``jaxga replay``, ``jaxga export``."""
 
 import importlib
 import signal
@@ -10,6 +10,7 @@ from jaxga.distribution import installed_versions
 _COMMANDS = {
     "run": "Evolve a task's hyperparameters.",
     "report": "Write a run's report, figures and history.parquet anew.",
+    "replay": "Train a run's winner again under fresh seeds.",
     "export": "Write every member of a run as a trial of an Optuna study.",
 }
 

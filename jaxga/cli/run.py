@@ -270,7 +270,8 @@ class Writers:
             save_model(path, model)
         result = write_result(path, search, reached, fresh, status=status, reason=reason, seconds=seconds)
         best, value = result["best"], result["best_value"]
-        screen.print_winner(console, objective, best, value, fresh, has_test=hasattr(search.task, "test"))
+        settings, has_test = result.get("best_by_part", [best]), hasattr(search.task, "test")
+        screen.print_winner(console, objective, settings, value, fresh, has_test)
         if go_on or reason:
             console.print()
             ending = f"after generation {reached.num_done}: {reason or 'Ctrl-C'}"

@@ -1,6 +1,7 @@
 """What the command line shows of a run: its plan, its outcome, its files."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxga.base import Evaluation, Objective
+from jaxga.report.lineage import by_part
 from jaxga.text import show
 
 
@@ -34,12 +36,17 @@ def say(console: Console, line: str, head: str = "", style: str = "") -> None:
 
 
 def print_winner(
-    console: Console, objective: Objective, setting: dict[str, Any], value: float, fresh: Evaluation, has_test: bool
+    console: Console,
+    objective: Objective,
+    settings: Sequence[dict[str, Any]],
+    value: float,
+    fresh: Evaluation,
+    has_test: bool,
 ) -> None:
-    """The winner's setting, its value in the search, and its figures under fresh seeds."""
-    settings = table("Winner", "hyperparameter", "value")
-    for name, gene in setting.items():
-        settings.add_row(name, show(gene))
+    """The winner's setting, or those of the parts of its training, its value in the search, and under fresh seeds."""
+    winner = table("Winner", "hyperparameter", "value")
+    for name, value_by_part in by_part(settings).items():
+        winner.add_row(name, value_by_part)
     num_seeds = len(fresh.value)
     figures = table("Figures", "figure", "mean", "spread", "of")
     figures.add_row(f"{objective.name}, search", show(value), "", "optimistic: chosen as the best")
@@ -51,7 +58,7 @@ def print_winner(
         data = ", test data" if has_test and name.startswith("test_") else ""
         figures.add_row(name.replace("_", " "), show(float(np.mean(values))), spread, what + data)
     console.print()
-    console.print(settings)
+    console.print(winner)
     console.print()
     console.print(figures)
 

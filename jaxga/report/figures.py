@@ -15,6 +15,7 @@ from jaxga.base import Objective, Species
 from jaxga.report.axes import log_ticks, shortened, spans_decades
 from jaxga.report.findings import best_members, is_noisy, quartiles
 from jaxga.report.importance import Importances
+from jaxga.report.lineage import Lineage
 from jaxga.report.ranking import Ranking
 from jaxga.report.rungs import Rung
 from jaxga.runs.history import History
@@ -22,7 +23,7 @@ from jaxga.space import Dimension
 from jaxga.text import show
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.
-_SPECIES = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73"}
+_SPECIES = {"founder": "#8a8f98", "child": "#0072B2", "invader": "#D55E00", "survivor": "#009E73", "heir": "#CC79A7"}
 _FIRST, _BAND, _BEST, _QUIET = "#8a8f98", "#0072B2", "#D55E00", "#555555"
 _FILLS = {_FIRST: "rgba(138,143,152,0.2)", _BAND: "rgba(0,114,178,0.18)"}
 _AXIS = {"gridcolor": "#e8ebf1", "zeroline": False, "linecolor": "#c5cad6", "ticks": "", "automargin": True}
@@ -248,6 +249,40 @@ def schedule(history: History, found: Sequence[Rung]) -> list[Figure]:
     ranks.update_xaxes(title="training done, %", range=[0, 104])
     ranks.update_yaxes(title="Spearman", range=[min(-0.1, min(y) - 0.1), 1.05])
     return [scores, ranks]
+
+
+def lineage(history: History, found: Lineage) -> list[Figure]:
+    """The trainings of the winner's cohort, who went on from whom, and the winner's hyperparameters part by part."""
+    columns, objective = history.columns, history.objective
+    value, share = columns["value"], 100 * columns["trained"]
+    cohort = _figure("The trainings of its cohort; the winner's is the thick line", showlegend=True)
+    for name, colour in (("took over another's training", _SPECIES["heir"]), ("went on", _QUIET)):
+        is_kind = (columns["member"][found.rows] != columns["member"][found.before]) == (colour != _QUIET)
+        kept = is_kind & (found.before >= 0) & np.isfinite(value[found.rows]) & np.isfinite(value[found.before])
+        ends = np.stack([found.before[kept], found.rows[kept], found.rows[kept]])  # a line from one to the next
+        x, y = share[ends], value[ends].astype(float)
+        y[2] = np.nan  # which ends it
+        line = {"color": colour, "width": 1}
+        cohort.add_scatter(
+            x=_numbers(x.T.ravel()), y=_numbers(y.T.ravel()), mode="lines", line=line, name=name, hoverinfo="skip"
+        )
+    x, y = share[found.winner], value[found.winner]
+    line = {"color": _BEST, "width": 3}
+    cohort.add_scatter(x=_numbers(x), y=_numbers(y), mode="lines+markers", line=line, name="the winner")
+    cohort.update_xaxes(title="training done, %", range=[0, 104])
+    _value_axis(cohort.update_yaxes, objective.name, value[found.rows], objective.direction)
+    drawn = [cohort]
+    for name, dimension in history.space.items:
+        told = columns[name][found.winner]
+        if not np.issubdtype(told.dtype, np.number) or len(set(told.tolist())) == 1:
+            continue  # a category is in the table of the winner
+        figure = _figure(name.replace("_", " "), height=220, showlegend=False)
+        step = {"color": _BEST, "shape": "vh"}  # a value holds in the part that ends at its point
+        figure.add_scatter(x=_numbers(x), y=_numbers(told), mode="lines+markers", line=step)
+        figure.update_xaxes(title="training done, %", range=[0, 104])
+        figure.update_yaxes(type="log" if dimension.is_log else "linear")
+        drawn.append(figure)
+    return drawn
 
 
 def _by_generation(number: np.ndarray) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _LOOKS = {
     Species.CHILD: ("#0072B2", "s"),
     Species.INVADER: ("#D55E00", "^"),
     Species.SURVIVOR: ("#009E73", "D"),
+    Species.HEIR: ("#CC79A7", "v"),
 }
 # For every figure of the project.
 STYLE: dict[Any, Any] = {

@@ -11,10 +11,11 @@ import numpy as np
 from jaxga.report import figures
 from jaxga.report.findings import Interval, Invasion, invasion, is_noisy, winner_row
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
+from jaxga.report.lineage import by_part, lineage
 from jaxga.report.ranking import Ranking, ranking
 from jaxga.report.rungs import Audit, Rung, audit, rungs
 from jaxga.runs.config import LENGTH
-from jaxga.runs.history import History
+from jaxga.runs.history import HEIR, History
 from jaxga.runs.saved import SavedRun
 from jaxga.text import show
 
@@ -166,7 +167,10 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
             f"therefore too good on average. On {_seeds(len(fresh))} its {name} is "
             f"{show(float(np.mean(fresh)))}{spread}."
         )
-    setting = f"<div class='setting'>{_facts(run.best)}</div>"
+    settings = run.result.get("best_by_part", [run.best])
+    if len(settings) > 1 and len(fresh):
+        text += " There it was trained from nothing, with the setting of each part."
+    setting = f"<div class='setting'>{_facts(by_part(settings))}</div>"
     yield "The winner", _paragraph(text) + setting, [figures.winner(history, fresh)]
 
 
@@ -178,6 +182,9 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
         f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation. "
         f"{schedule['new']} members began in each generation"
     )
+    if schedule["name"] == "population_based":
+        yield from _population(schedule, history)
+        return
     if schedule["eta"] == 1:
         text += ", and each was trained to the end; the search learned from every score."
     else:
@@ -187,6 +194,23 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
         audited = audit(history.scored, len(schedule["brackets"]) - 1)
     text += _correlation(found[:-1]) + (_audited(audited, history) if audited is not None else "")
     yield "What the schedule did", _paragraph(text), figures.schedule(history.scored, found)
+
+
+def _population(schedule: dict[str, Any], history: History) -> Iterator[Section]:
+    scored = history.scored
+    found, num_heirs = lineage(scored), len(np.unique(scored.columns["member"][scored.columns["species"] == HEIR]))
+    text = (
+        f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation, all from their "
+        f"beginning to their end together. From {schedule['first']} parts on the worst {schedule['taken_over']} took "
+        f"over the trainings of the best {schedule['taken_over']} after each part, under settings bred for them: "
+        f"{num_heirs:,} times in all. A failed member's lane is taken over too."
+    )
+    if found is None:
+        yield "What the schedule did", _paragraph(text), []
+        return
+    heirs = int((np.diff(scored.columns["member"][found.winner]) != 0).sum())
+    text += f" The training of the winner was taken over {heirs} time{'s' * (heirs != 1)}."
+    yield "What the schedule did", _paragraph(text), figures.lineage(scored, found)
 
 
 def _correlation(found: list[Rung]) -> str:
@@ -217,7 +241,14 @@ def _audited(found: Audit, history: History) -> str:
     )
 
 
+def _has_heirs(history: History) -> bool:
+    """Whether settings changed during trainings: what such a training is worth says nothing about its last setting."""
+    return bool((history.scored.columns["species"] == HEIR).any())
+
+
 def _species(run: SavedRun, history: History) -> Iterator[Section]:
+    if _has_heirs(history):
+        return
     text, found = (
         "The members of each species: all of a generation, and those among the best so far.",
         invasion(history),
@@ -290,7 +321,7 @@ def _verdict(found: Ranking) -> str:
 
 def _hyperparameters(run: SavedRun, history: History) -> Iterator[Section]:
     rows = sample(history)
-    if not len(rows):
+    if not len(rows) or _has_heirs(history):
         return
     names = list(history.space.names)
     if len(names) > 1:

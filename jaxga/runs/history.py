@@ -19,8 +19,9 @@ from jaxga.space import SearchSpace, is_missing
 
 Columns = dict[str, np.ndarray]
 
-# The outcome of a member that was trained to the end, as the history has it.
-FINISHED = Outcome.FINISHED.name.lower()
+# As the history has them: the outcome of a member that was trained to the end, and the species of one whose training
+# was begun under another setting.
+FINISHED, HEIR = Outcome.FINISHED.name.lower(), Species.HEIR.name.lower()
 
 # Genomes that wait to become columns: those of a network are larger than its row.
 _MAX_BYTES = 64 * 2**20
@@ -73,7 +74,8 @@ def to_columns(
 
     Under a schedule a row is one score of a member, ``generation`` the one in which it was scored, and there are three
     more columns: ``trained`` (the share of a whole training), ``outcome`` (``went_on``, ``halted``, ``finished``,
-    ``failed``) and ``bracket``. A generation without scores has no row.
+    ``failed``, ``replaced``) and ``bracket``. A generation without scores has no row. In population-based training
+    ``parent_a`` of an ``heir`` is the member whose training it took over.
     """
     num_axes = np.ndim(record.loss)
 
@@ -121,11 +123,19 @@ def to_columns(
 def is_whole(columns: Columns) -> np.ndarray:
     """bool[N]: the rows of members that were trained to the end; without a schedule all.
 
-    The other rows of a scheduled run are scores of trainings that were not finished: they are no values of a setting.
+    The other rows of a scheduled run are scores of trainings that were not finished.
     """
     if "trained" in columns and "outcome" in columns:
         return columns["outcome"] == FINISHED
     return np.ones(len(columns["value"]), bool)
+
+
+def has_own_value(columns: Columns) -> np.ndarray:
+    """bool[N]: the rows whose value is what a whole training with their setting is worth.
+
+    It is not that of a training that was not finished, nor that of an heir, which was begun under another setting.
+    """
+    return is_whole(columns) & (columns["species"] != HEIR)
 
 
 def _finite(column: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxga.algorithms.warm import informed, warm_start
 from jaxga.base import Algorithm, Objective
 from jaxga.runs.draft import draft
-from jaxga.runs.history import FINISHED, History, read_rows
+from jaxga.runs.history import FINISHED, HEIR, History, read_rows
 from jaxga.runs.saved import SavedRun
 from jaxga.space import Dimension, SearchSpace, is_missing
 from jaxga.text import shorten
@@ -172,12 +172,16 @@ def _read(source: Source, objective: Objective) -> tuple[Rows, list[Any] | None]
     if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(f"a list of settings is needed, as [{{name: value, ...}}, ...], got {shorten(repr(rows))}")
     rows = [dict(row) for row in rows]
-    # Of a run under a schedule, scores of unfinished trainings are no values of a setting.
-    rows = [row for row in rows if "trained" not in row or row.get("outcome", FINISHED) == FINISHED]
+    # Of a run under a schedule, scores of unfinished trainings are no values of a setting, nor are those of heirs.
+    rows = [row for row in rows if "trained" not in row or _has_own_value(row)]
     num_values = sum("value" in row for row in rows)
     if num_values not in (0, len(rows)):
         raise ValueError(f"all settings need a value or none, got {num_values} values of {len(rows)}")
     return rows, [row["value"] for row in rows] if num_values else None
+
+
+def _has_own_value(row: Mapping[str, Any]) -> bool:
+    return row.get("outcome", FINISHED) == FINISHED and row.get("species") != HEIR
 
 
 def _read_file(path: Path) -> Any:

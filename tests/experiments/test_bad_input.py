@@ -259,7 +259,7 @@ def test_only_test_figures_are_of_test_data():
         console = Console(file=nowhere, record=True, width=100, markup=False)
         seeds = np.array([0.1, 0.2])
         fresh = Evaluation(seeds, {"validation_accuracy": seeds, "test_accuracy": seeds})
-        screen.print_winner(console, Objective("loss", "min"), {"x": 1}, 0.1, fresh, has_test=True)
+        screen.print_winner(console, Objective("loss", "min"), [{"x": 1}], 0.1, fresh, has_test=True)
         shown = console.export_text().splitlines()
     assert [line.split("  ")[0] for line in shown if "test data" in line] == ["test accuracy"]
 
