@@ -1,0 +1,259 @@
+"""Population-based training: who takes over from whom, and the winner's settings trained again from nothing."""
+
+import json
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxga
+from jaxga.cli.replay import main as replay
+from jaxga.evaluate import part_by_part
+from jaxga.evolution import fresh_key
+from jaxga.loop import evaluate_fresh
+from jaxga.report.lineage import by_part, lineage
+from jaxga.runs.history import has_own_value
+from jaxga.runs.warm_start import WarmStart
+from jaxga.schedules import Cohort, plan_layout, population_based
+from tests.command_line import main, outcome, start
+from tests.test_lanes import TASK, Descent, assert_equal, search
+
+LANES, PARTS = 12, TASK.num_parts
+
+
+def trained(**options):
+    return search(**{"schedule": "population_based", "population_size": LANES, "num_generations": 12} | options)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return trained()
+
+
+def rows_of(history, generation):
+    return [row for row in history.rows() if row["generation"] == generation]
+
+
+def test_a_training_goes_on_from_the_score_of_its_own_or_of_its_parent(found):
+    num_heirs = 0
+    for generation in range(3 * PARTS):
+        part = generation % PARTS
+        before = {row["member"]: row for row in rows_of(found.history, generation - 1)}
+        for row in rows_of(found.history, generation):
+            assert row["trained"] == (part + 1) / PARTS
+            if part == 0:
+                assert (row["species"], row["member"] // LANES) == ("founder", generation)
+                continue
+            is_heir = row["member"] not in before
+            assert (row["species"] == "heir") or not is_heir
+            came_from = before[row["parent_a"] if is_heir else row["member"]]
+            assert is_heir or came_from["outcome"] in ("went_on", "failed")
+            there = came_from["value"]
+            if is_heir:
+                num_heirs += 1
+                assert row["member"] // LANES == generation
+                assert row["parent_b"] in (-1, *before)
+            if np.isfinite([there, row["value"]]).all():  # Descent adds noise of 0.01
+                expected = there + row["rate"] * (row["floor"] - there) / (part + 1)
+                assert row["value"] == pytest.approx(expected, abs=0.06)
+    assert num_heirs > 20
+
+
+def test_the_worst_give_up_and_the_best_are_taken_over(found):
+    num_best = LANES // 4
+    for generation in range(3 * PARTS):
+        rows, after = rows_of(found.history, generation), rows_of(found.history, generation + 1)
+        heirs = [row for row in after if row["member"] // LANES == generation + 1 and row["species"] == "heir"]
+        if generation % PARTS == PARTS - 1:
+            assert {row["outcome"] for row in rows} <= {"finished", "failed"}
+            assert not heirs
+            continue
+        good = sorted(row["value"] for row in rows if row["outcome"] != "failed")
+        replaced = [row["value"] for row in rows if row["outcome"] == "replaced"]
+        num_failed = LANES - len(good)
+        assert len(heirs) == max(num_best, num_failed)
+        assert len(replaced) == max(num_best - num_failed, 0)
+        assert sorted(replaced) == good[len(good) - len(replaced) :]
+        donors = {row["parent_a"] for row in heirs}
+        assert {row["value"] for row in rows if row["member"] in donors} <= set(good[:num_best])
+        assert len(donors) > 1
+
+
+def test_the_winner_is_the_best_of_the_finished_trainings_and_its_settings_are_in_the_history(found):
+    whole = found.history.whole
+    assert found.best_value == whole.columns["value"][np.isfinite(whole.columns["value"])].min()
+    line = lineage(found.history)
+    settings = [{n: found.history.columns[n][row] for n in TASK.space.names} for row in line.winner]
+    assert len(settings) == len(found.best_by_part) == PARTS
+    for told, seen in zip(found.best_by_part, settings, strict=True):
+        assert told == pytest.approx(seen, rel=1e-6)
+    assert found.best == found.best_by_part[-1]
+    assert found.model == pytest.approx(found.best_value)  # the lane itself: Descent's model is its score
+    first = int(found.history.columns["generation"][line.winner[0]])
+    assert set(found.history.columns["generation"][line.rows]) == set(range(first, first + PARTS))
+
+
+def test_before_a_training_is_finished_the_best_so_far_stands_in():
+    early = trained(num_generations=2)
+    last = [row for row in early.history.rows() if row["generation"] == 1 and row["outcome"] != "failed"]
+    assert early.best_value == min(row["value"] for row in last)
+    assert early.best_by_part[1] == early.best_by_part[2] == early.best_by_part[3] == early.best
+
+
+def test_the_same_setting_in_all_parts_is_a_plain_training():
+    key, setting = jax.random.key(3), {"rate": jnp.float32(0.3), "floor": jnp.float32(0.2)}
+    same = {name: jnp.full(PARTS, value) for name, value in setting.items()}
+    along = part_by_part(type(TASK).evaluate)
+    assert along(TASK, key, same).value == TASK.evaluate(key, setting).value
+    floors = [0.2, 0.8, 0.1, 0.4]
+
+    def by_hand(key):
+        carry = TASK.begun(key, setting)
+        for part in range(PARTS):
+            carry = TASK.advanced(key, carry, {"rate": 0.3, "floor": floors[part]}, part)
+        return float(carry)
+
+    changed = {**same, "floor": jnp.array(floors)}
+    assert along(TASK, key, changed).value == pytest.approx(by_hand(key), rel=1e-6)
+    genomes = np.stack([TASK.space.encode({"rate": 0.3, "floor": floor}) for floor in floors])
+    fresh = evaluate_fresh(TASK, genomes, key=0, num_seeds=2)
+    keys = [jax.random.fold_in(fresh_key(jax.random.key(0)), i) for i in range(2)]
+    np.testing.assert_allclose(fresh.value, [by_hand(key) for key in keys], rtol=1e-5)
+
+
+def test_the_algorithm_learns_from_trainings_of_one_setting():
+    made, told = jaxga.random_search(TASK.space, population_size=LANES), []
+
+    def revise(key, state, measured):
+        jax.debug.callback(told.append, measured)
+        return made.revise(key, state, measured)
+
+    layout = plan_layout(population_based(), PARTS, LANES)
+    generations = list(jaxga.run(TASK, made._replace(revise=revise), layout=layout, num_generations=8, key=5))
+    jax.effects_barrier()
+    rows = {}
+    for generation in generations:
+        record = generation.record
+        for i, number in enumerate(record.rungs.number.tolist()):
+            if record.offspring.species[i] != jaxga.Species.HEIR and number >= 0:
+                rows[number] = (record.rungs.part[i] / PARTS, float(record.loss[i]))
+    assert len(told) == 2
+    for measured in told:
+        for number, share, loss in zip(measured.number, measured.share, measured.loss, strict=True):
+            assert rows[int(number)] == (share, loss)
+    assert {float(share) for share in told[0].share} > {1.0}
+
+
+def test_chunks_dispatches_and_searches_side_by_side_change_nothing(found):
+    assert_equal(trained(chunk_size=5).history, found.history, rtol=1e-5)
+    assert_equal(trained(generations_per_dispatch=5).history, found.history)
+    options = {"population_size": LANES, "num_generations": 12, "algorithm": "random_search", "num_fresh": 2}
+    _, second = jaxga.optimize_many(TASK, keys=[4, 5], schedule="population_based", searches_at_once=2, **options)
+    for name in ("value", "member", "outcome", "parent_a"):
+        np.testing.assert_array_equal(second.history.columns[name], found.history.columns[name])
+    assert second.best_by_part == found.best_by_part
+    np.testing.assert_allclose(second.fresh_values, found.fresh_values, rtol=1e-5)
+
+
+def test_a_search_that_goes_on_is_one_in_one_go(found, tmp_path):
+    trained(num_generations=6, out=tmp_path / "run", report=False)  # in the middle of a training
+    resumed = trained(out=tmp_path / "run", resume=True, report=False)
+    assert_equal(resumed.history, found.history)
+    assert (resumed.best_by_part, resumed.model) == (found.best_by_part, found.model)
+
+
+@pytest.mark.parametrize("seeds", ["own", "generation", "run"])
+def test_replicates_have_the_settings_of_their_lane(seeds):
+    several = trained(num_replicates=3, seeds=seeds, num_generations=4)
+    assert several.history.columns["spread"].max() > 0
+    assert np.isfinite(several.fresh_values).all()
+
+
+def test_an_heir_keeps_the_structure_of_what_it_took_over():
+    shaped = _Shaped()
+    columns = jaxga.optimize(
+        shaped, schedule="population_based", population_size=16, num_generations=4, algorithm="random_search"
+    ).history.columns
+    floors = dict(zip(columns["member"], columns["floor"], strict=True))
+    heirs = np.flatnonzero(columns["species"] == "heir")
+    assert len(heirs) > 5
+    for row in heirs:
+        assert columns["floor"][row] == floors[columns["parent_a"][row]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Shaped(Descent):
+    structure = ("floor",)
+
+
+def test_values_of_heirs_are_no_values_of_their_settings(found):
+    columns = found.history.columns
+    own = has_own_value(columns)
+    assert own.sum() < (columns["outcome"] == "finished").sum()
+    known = WarmStart.read(found.history, TASK.space, TASK.objective)
+    values = columns["value"][own]
+    np.testing.assert_allclose(np.sort(known.loss), np.sort(values[np.isfinite(values)]))
+
+
+def test_the_command_line_resumes_and_trains_the_winner_again(tmp_path, capfd):
+    small = "--task mnist --dataset digits --steps 8 --pop 8 --schedule population_based --algorithm random_search"
+    options = [*small.split(), "--processes", "1", "--fresh", "2", "--quiet"]
+    assert main([*options, "--generations", "12", "--out", str(tmp_path / "whole")]) == 0
+    assert main([*options, "--no-report", "--generations", "5", "--out", str(tmp_path / "half")]) == 0
+    more = ["--resume", str(tmp_path / "half"), "--processes", "1", "--quiet", "--no-report", "--generations", "12"]
+    assert main(more) == 0
+    assert outcome(tmp_path / "half") == outcome(tmp_path / "whole")
+    assert (tmp_path / "half" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+    page = (tmp_path / "whole" / "report.html").read_text()
+    assert "took over the trainings of the best 2 after each part" in page
+    assert "Which hyperparameters matter" not in page
+    capfd.readouterr()
+    assert replay([str(tmp_path / "whole"), "--seeds", "3"]) == 0
+    assert "3 fresh seeds" in capfd.readouterr().out
+    told = json.loads((tmp_path / "whole" / "replay.json").read_text())
+    result = json.loads((tmp_path / "whole" / "result.json").read_text())
+    assert told["settings"] == result["best_by_part"]
+    for name, values in result["fresh"].items():
+        np.testing.assert_allclose(told["values"][name][:2], values, rtol=1e-3)
+    assert replay([str(tmp_path / "whole"), "--seeds", "0"]) == 2
+    assert replay([str(tmp_path / "none")]) == 2
+    errors = capfd.readouterr().err
+    assert "--seeds must be a whole number of at least 1, got 0" in errors
+    assert "is no run's folder" in errors
+
+
+def test_a_run_in_code_is_not_replayed_by_the_command(tmp_path, capfd):
+    trained(num_generations=4, out=tmp_path / "run", report=False)
+    assert replay([str(tmp_path / "run")]) == 2
+    assert "that run was started in code" in capfd.readouterr().err
+
+
+def test_two_processes_score_the_same_members(tmp_path):
+    small = "--task mnist --dataset digits --steps 10 --pop 9 --schedule population_based --algorithm random_search"
+    options = [*small.split(), "--generations", "5", "--fresh", "1", "--quiet", "--no-report"]
+    scores = []
+    for number in ("1", "2"):
+        process = start(*options, "--processes", number, "--out", str(tmp_path / number))
+        assert process.wait(timeout=200) == 0, process.communicate()
+        columns = jaxga.load(tmp_path / number).history.columns
+        scores.append([columns[name].tolist() for name in ("generation", "member", "parent_a", "trained")])
+    assert scores[0] == scores[1]
+
+
+def test_the_layout_says_who_is_taken_over():
+    layout = plan_layout(population_based(eta=3), 10, 20, 0.3)
+    assert isinstance(layout, Cohort)
+    assert (layout.first, layout.num_best, layout.num_new, layout.ends[-1]) == (3, 6, 20, 10)
+    with pytest.raises(ValueError, match="population_based needs at least 4 lanes, got 3"):
+        plan_layout(population_based(), 10, 3)
+    with pytest.raises(ValueError, match="eta must be a whole number of at least 2, got 1"):
+        population_based(eta=1)
+
+
+def test_settings_by_part_are_told_in_words():
+    assert by_part([{"x": 1}, {"x": 1}, {"x": 2}]) == {"x": "1; from part 3: 2"}
