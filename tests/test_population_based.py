@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxga
+from jaxga import Evaluation, Objective, SearchSpace, Uniform
 from jaxga.cli.replay import main as replay
 from jaxga.evaluate import part_by_part
 from jaxga.evolution import fresh_key
@@ -100,6 +101,38 @@ def test_before_a_training_is_finished_the_best_so_far_stands_in():
     last = [row for row in early.history.rows() if row["generation"] == 1 and row["outcome"] != "failed"]
     assert early.best_value == min(row["value"] for row in last)
     assert early.best_by_part[1] == early.best_by_part[2] == early.best_by_part[3] == early.best
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Moving(jaxga.Trainable):
+    """The best x differs from part to part, and the loss rises with each."""
+
+    space, objective, num_parts = SearchSpace(x=Uniform(0.0, 1.0)), Objective("loss"), 4
+
+    def init(self, key, setting):
+        return jnp.float32(0.0)
+
+    def advance(self, key, carry, setting, part):
+        return carry + 0.1 + jnp.square(setting["x"] - part / 3)
+
+    def score(self, key, carry, setting):
+        return Evaluation(carry, {}, carry)
+
+
+@pytest.mark.parametrize("num_generations", [3, 4, 8])
+def test_the_winners_settings_are_those_it_was_trained_with(num_generations):
+    options = {"population_size": 64, "num_generations": num_generations, "algorithm": "random_search"}
+    found = jaxga.optimize(_Moving(), schedule="population_based", key=1, **options)
+    x = np.array([setting["x"] for setting in found.best_by_part])
+    assert len(set(x)) > 2
+    num_trained = min(num_generations, PARTS)
+    worth = 0.1 * num_trained + np.sum((x - np.arange(4) / 3)[:num_trained] ** 2)
+    assert found.best_value == pytest.approx(worth, rel=1e-5)
+    assert found.best_value == found.history.loss[found.history.columns["trained"] == num_trained / PARTS].min()
+    if num_trained == PARTS:  # no setting that stays does better than 0.1 a part and the variance of the targets
+        assert worth < 0.4 + np.sum((np.arange(4) / 3 - 0.5) ** 2)
+        np.testing.assert_allclose(found.fresh_values, worth, rtol=1e-5)
 
 
 def test_the_same_setting_in_all_parts_is_a_plain_training():
