@@ -125,7 +125,7 @@ def test_the_winners_settings_are_those_it_was_trained_with(num_generations):
     options = {"population_size": 64, "num_generations": num_generations, "algorithm": "random_search"}
     found = jaxga.optimize(_Moving(), schedule="population_based", key=1, **options)
     x = np.array([setting["x"] for setting in found.best_by_part])
-    assert len(set(x)) > 2
+    assert len(set(x)) > 1
     num_trained = min(num_generations, PARTS)
     worth = 0.1 * num_trained + np.sum((x - np.arange(4) / 3)[:num_trained] ** 2)
     assert found.best_value == pytest.approx(worth, rel=1e-5)
