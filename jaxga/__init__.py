@@ -20,7 +20,7 @@ from jaxga.registry import ALGORITHMS  # noqa: E402
 from jaxga.result import Result  # noqa: E402
 from jaxga.runs.saved import SavedRun, load  # noqa: E402
 from jaxga.runs.stopping import Stop  # noqa: E402
-from jaxga.schedules import Schedule, hyperband, pipelined, successive_halving  # noqa: E402
+from jaxga.schedules import Schedule, hyperband, pipelined, population_based, successive_halving  # noqa: E402
 from jaxga.space import Categorical, Integer, LogInteger, LogUniform, SearchSpace, Uniform  # noqa: E402
 from jaxga.task import as_task, run_defaults  # noqa: E402
 from jaxga.trainable import Trainable  # noqa: E402
@@ -61,6 +61,7 @@ __all__ = [
     "optimize",
     "optimize_many",
     "pipelined",
+    "population_based",
     "random_search",
     "run",
     "run_defaults",

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxga import evolution, lanes, population_based
+from jaxga import cohorts, evolution, lanes
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.checks import MAX_MEMBERS, check_count, check_size
 from jaxga.chunks import Chunks, ChunkSize, check_chunk_size, plan_chunk
@@ -132,7 +132,7 @@ def initial_state(
         return evolution.init(algorithm, key)
     assert isinstance(task, Trainable)
     if isinstance(layout, Cohort):
-        return population_based.init(task, algorithm, layout, num_replicates, key)
+        return cohorts.init(task, algorithm, layout, num_replicates, key)
     return lanes.init(task, algorithm, layout, num_replicates, key)
 
 
@@ -258,7 +258,7 @@ def make_step(algorithm: Algorithm, layout: AnyLayout | None, **options: Any) ->
     if layout is None:
         return evolution.make_step(algorithm, **options)
     if isinstance(layout, Cohort):
-        return population_based.make_step(algorithm, layout, **options)
+        return cohorts.make_step(algorithm, layout, **options)
     return lanes.make_step(algorithm, layout, **options)
 
 

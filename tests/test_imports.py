@@ -21,7 +21,7 @@ ORDER = [
     {"evaluate"},
     {"work", "chunks"},
     {"evolution"},
-    {"lanes", "parts", "population_based"},
+    {"cohorts", "lanes", "parts"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
     {"host"},

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxga import runtime
 from jaxga.base import Algorithm, Evaluation, Task
 from jaxga.chunks import ChunkSize, Planned
+from jaxga.cohorts import score_winner
 from jaxga.evaluate import Seeds
 from jaxga.evolution import State
 from jaxga.loop import (
@@ -24,7 +25,6 @@ from jaxga.loop import (
     prepare_fresh,
     run,
 )
-from jaxga.population_based import score_winner
 from jaxga.runs.checkpoint import digest
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
