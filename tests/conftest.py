@@ -1,6 +1,7 @@
-"""Settings of every test (checked shapes, a cache of compiled programs), and the runs that several tests share.
+"""Settings of every test (checked shapes, quick compiling), and the runs that several tests share.
 
-Most of the suite's time is spent on compiling the same programs, so they are kept on the disk between tests and runs.
+Most of the suite's time is spent on compiling, often the same programs: they are kept on the disk between tests and
+runs.
 """
 
 import os
@@ -11,18 +12,34 @@ from pathlib import Path
 import jax
 import pytest
 
-# The level at which runs compile on a CPU (runtime.compiler_options), here for every program: it compiles faster.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+# XLA compiles in a quarter of the time without optimisation and with its older generator of fused loops. The programs
+# of whole runs alone are compiled as a user has them, in this process and in those that tests start: whether two of
+# them give the same bits depends on it.
+_GENERATOR = "xla_cpu_use_fusion_emitters"
+_USERS_FLAGS = os.environ.get("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] = f"{_USERS_FLAGS} --xla_backend_optimization_level=0 --{_GENERATOR}=false".strip()
 
+from jaxga import loop, many, runtime
 from tests import command_line, shapes
 
 collect_ignore = ["soak/stable_baselines.py"]  # imports packages that the tests do not need
 _CACHE = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(tempfile.gettempdir()) / "jaxga-test-programs")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)  # for the processes that tests start
-jax.config.update("jax_compilation_cache_dir", str(_CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_compilation_cache_dir", str(_CACHE / "tests"))  # not mixed with those of other flags
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 # Linux allows a process 65,530 memory maps, and every compiled program takes some: at the limit the process is aborted.
 _MOST_MAPS = 20_000
+jax.block_until_ready(jax.numpy.zeros(1) + 1)  # XLA reads its flags once; from here on they are for processes of tests.
+os.environ["XLA_FLAGS"] = f"{_USERS_FLAGS} --xla_backend_optimization_level=1".strip()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)
+
+
+def _users_options():
+    """``runtime.compiler_options`` with the generator that is not the tests' own."""
+    options = runtime.compiler_options()
+    return options and {**options, _GENERATOR: True}
+
+
+loop.compiler_options = many.compiler_options = _users_options
 shapes.install()
 
 
