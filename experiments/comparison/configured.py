@@ -58,9 +58,20 @@ class Smac:
 
 
 class Dehb:
-    """DEHB where every evaluation is a whole one, as for the others: one rung, so differential evolution."""
+    """DEHB where every evaluation is a whole one, as for the others: one rung, so differential evolution.
 
-    def __init__(self, space: SearchSpace, size: int, num_generations: int, seed: int) -> None:
+    With other ``fidelities``, the least and the greatest, it is asked for settings at several.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        size: int,
+        num_generations: int,
+        seed: int,
+        # It refuses equal ones; less than eta apart there is one rung, at the greatest.
+        fidelities: tuple[float, float] = (0.5, 1.0),
+    ) -> None:
         from dehb import DEHB
         from loguru import logger
 
@@ -69,8 +80,8 @@ class Dehb:
         self.folder = tempfile.TemporaryDirectory()  # where it insists on writing
         self.search: Any = DEHB(
             cs=_configuration_space(space, seed),
-            min_fidelity=0.5,  # it refuses equal ones; less than eta apart there is one rung, at the greatest
-            max_fidelity=1.0,
+            min_fidelity=fidelities[0],
+            max_fidelity=fidelities[1],
             eta=3,
             seed=seed,
             n_workers=1,
@@ -79,9 +90,10 @@ class Dehb:
         self.size = size
 
     def ask(self) -> list[dict[str, Any]]:
-        self.asked = self.search.ask(self.size)
+        asked = self.search.ask(self.size)
+        self.asked = asked if isinstance(asked, list) else [asked]
         return [dict(job["config"]) for job in self.asked]
 
     def tell(self, losses: np.ndarray) -> None:
         for job, loss in zip(self.asked, losses, strict=True):
-            self.search.tell(job, {"fitness": float(loss), "cost": 1.0})
+            self.search.tell(job, {"fitness": float(loss), "cost": float(job["fidelity"])})

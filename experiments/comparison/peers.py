@@ -63,7 +63,9 @@ class Peer(NamedTuple):
         return fits and (self.max_genes is None or num_genes <= self.max_genes)
 
 
-class _Optuna:
+class Optuna:
+    """A study of a sampler, asked for ``size`` settings at a time; ``trials`` are the last ones."""
+
     def __init__(self, make_sampler: Callable[[int, int], Any], space: SearchSpace, size: int, seed: int) -> None:
         import optuna
 
@@ -110,7 +112,7 @@ class _Optuna:
 
 
 def _optuna(make_sampler: Callable[[int, int], Any]) -> Callable[[SearchSpace, int, int, int], Search]:
-    return lambda space, size, num_generations, seed: _Optuna(make_sampler, space, size, seed)
+    return lambda space, size, num_generations, seed: Optuna(make_sampler, space, size, seed)
 
 
 def _tpe(size: int, seed: int) -> Any:
@@ -142,9 +144,9 @@ def _auto(space: SearchSpace, size: int, num_generations: int, seed: int) -> Sea
     import optuna
 
     if not space.is_categorical.any():
-        return _Optuna(_optuna_gp, space, size, seed)
+        return Optuna(_optuna_gp, space, size, seed)
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-    return _Optuna(lambda size, seed: sampler, space, size, seed)
+    return Optuna(lambda size, seed: sampler, space, size, seed)
 
 
 class _Cmaes:

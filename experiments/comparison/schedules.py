@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparison.curves import Curves
 from experiments.comparison.statistics import win_probability
+from experiments.comparison.stoppers import STOPPERS, recommended
 from jaxga.evaluate import part_by_part
 from jaxga.loop import as_keys
 from jaxga.many import searches_program
@@ -47,6 +48,7 @@ METHODS = {
     "random, halving": ("successive_halving", "random_search"),
 }
 _COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00")
+_PEER_COLOURS = ("#56B4E9", "#8B5A2B", "#000000")
 _NUM_FRESH = 8
 _NUM_BOOTSTRAPS = 2000
 
@@ -101,6 +103,14 @@ def compare_schedules(
                 genomes = record.best.genome[:, parts - 1 :: parts]
                 found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
                 jax.clear_caches()
+            for method, stopper in STOPPERS.items():
+                say(f"{name}, {lanes} lanes: {method}")
+                if missing := stopper.missing():
+                    found.refused[method] = missing
+                    continue
+                keys, marks = as_keys(range(num_seeds)), [num * task.num_parts for num in found.trainings]
+                genomes = np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
+                found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
             measured.append(found)
             write(folder, head, measured)
 
@@ -153,9 +163,9 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
         "The same algorithm under each schedule. The figure is the loss of the setting that a search recommends, the "
         f"mean of {_NUM_FRESH} fresh seeds, the median over the searches; *half* is at half of the generations, "
         "rounded down. The difference from `whole` at the end has a 95 % bootstrap interval; *wins* is how often a "
-        "search is better than "
-        "one of `whole`; *needs* is the share of the lane-parts after which the median is as low as that of `whole` at "
-        "the end.",
+        "search is better than one of `whole`; *needs* is the share of the lane-parts after which the median is as low "
+        "as that of `whole` at the end. Optuna and DEHB have as many parts in all, and train one member after another: "
+        "each is chosen with the results of all earlier ones known.",
         "",
     ]
     for m in measured:
@@ -191,9 +201,9 @@ def picture(measured: Sequence[Measured]) -> Figure:
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, m in zip(panels, measured, strict=False):
         lowest = min(float(np.min(losses)) for losses in m.losses.values())
-        for (method, losses), colour in zip(
-            m.losses.items(), [_COLOURS[list(METHODS).index(k)] for k in m.losses], strict=True
-        ):
+        colours = dict(zip([*METHODS, *STOPPERS], [*_COLOURS, *_PEER_COLOURS], strict=False))
+        for method, losses in m.losses.items():
+            colour = colours[method]
             low, middle, high = np.percentile(losses, [25, 50, 75], axis=0)
             axes.fill_between(m.trainings, low, high, color=colour, alpha=0.15, lw=0)
             axes.plot(m.trainings, middle, color=colour, label=method, marker="o", ms=3)
