@@ -10,12 +10,15 @@ import pytest
 from experiments import compare
 from experiments.comparison import schedules
 from experiments.comparison.curves import Curves
+from experiments.comparison.stoppers import STOPPERS, Stopper, recommended
 
 
 def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, capsys):
     given = schedules.METHODS
     methods = {"whole": given["random, whole"], "random, halving": given["random, halving"]}
     monkeypatch.setattr(schedules, "METHODS", {**methods, "hyperband": ("hyperband", "ga")})
+    peers = {"Optuna, TPE and median": STOPPERS["Optuna, TPE and median"], "DEHB": Stopper("not_there", print)}
+    monkeypatch.setattr(schedules, "STOPPERS", peers)
     options = ["--schedules", "--problems", "curves", "--budgets", "12x3", "--seeds", "4"]
     assert compare.main([*options, "--out", str(tmp_path)]) == 0
     capsys.readouterr()
@@ -24,12 +27,37 @@ def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, ca
     assert {name: np.shape(losses) for name, losses in row["losses"].items()} == {
         "whole": (4, 3),
         "random, halving": (4, 3),
+        "Optuna, TPE and median": (4, 3),
     }
     assert "lanes" in row["refused"]["hyperband"]
+    assert row["refused"]["DEHB"] == "not_there is not installed"
     assert np.median(np.array(row["losses"]["whole"])[:, 2]) < np.median(np.array(row["losses"]["whole"])[:, 0])
     text = (tmp_path / "schedules.md").read_text()
     assert "## curves, 12 lanes, 36 trainings' worth" in text
     assert (tmp_path / "schedules.png").stat().st_size > 10_000
+
+
+def test_a_peer_trains_as_many_parts_as_it_is_given_and_recommends_the_best_whole_training():
+    task, trained = Curves(jnp.float32(0.0)), []
+
+    def search(trainings, seed):
+        for floor in (0.9, 0.3, 0.5, 0.7):
+            setting = {"rate": 0.3, **{f"x{i}": floor for i in range(5)}}
+            for part, loss in enumerate(trainings.parts(setting), 1):
+                trained.append((floor, part, loss))
+                if floor == 0.5 and part == 3:  # it stops the best one
+                    break
+
+    marks = [4, 12, 22]
+    genomes = recommended(Stopper("numpy", search), task, jax.random.key(0), 0, marks)
+    assert [part for _, part, _ in trained] == [*range(1, 9), *range(1, 9), 1, 2, 3, 1, 2, 3]
+    found = [task.space.setting(genome)["x0"] for genome in genomes]
+    assert found == pytest.approx([0.9, 0.9, 0.3])
+    ends = {floor: loss for floor, part, loss in trained if part == 8}
+    assert ends[0.3] < ends[0.9]
+    setting = {"rate": 0.3, **{f"x{i}": jnp.float32(0.3) for i in range(5)}}
+    whole = task.evaluate(jax.random.fold_in(jax.random.key(0), 1), setting).value
+    assert ends[0.3] == pytest.approx(float(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize(
