@@ -73,7 +73,7 @@ def optimize(
         algorithm: a name in ``jaxga.ALGORITHMS``, a factory ``f(space, population_size=P)``, or the Algorithm it makes.
         schedule: ``"whole"`` trains each member to the end. For a :class:`jaxga.Trainable` also another name in
             ``jaxga.schedules.NAMES``, or a :class:`jaxga.Schedule`: the search then learns from unfinished trainings,
-            and halvings drop members before the end.
+            halvings drop members before the end, and population-based training changes their settings on the way.
         num_replicates: seeds per member; its value is their mean.
         seeds: ``"own"``, or the same seeds for all members of a ``"generation"`` or of the whole ``"run"``: see
             :func:`jaxga.run`.

@@ -26,7 +26,7 @@ class Schedule:
 
     Attributes:
         name: a key of :data:`SCHEDULES`.
-        eta: at a rung the best ``1 / eta`` of a cohort go on; 1 where all do.
+        eta: at a rung the best ``1 / eta`` of a cohort go on; 1 where all do. With heirs: as many lanes give up.
         first_rung: the share of a training after which a member is scored first, in (0, 1); None for the task's own.
         has_brackets: whether there is a halving for each possible first rung, side by side.
         has_heirs: whether the lanes of those that are dropped go on with the trainings of others.

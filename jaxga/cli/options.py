@@ -123,8 +123,8 @@ class Options:
         Option(
             min=2,
             rich_help_panel=_SEARCH,
-            show_default="2",
-            help="successive_halving, hyperband: at a rung the best 1 / eta of a cohort go on.",
+            show_default="2; 4 for population_based",
+            help="Halvings: at a rung the best 1 / eta of a cohort go on; population_based: as many lanes give up.",
         ),
         Use(schedule="eta"),
     ] = None
@@ -133,7 +133,7 @@ class Options:
         Option(
             rich_help_panel=_SEARCH,
             show_default=f"{_TASK_DEFAULT}, else one part",
-            help="successive_halving, hyperband: the share of a training after which a member is scored first.",
+            help="Halvings, population_based: the share of a training after which a member may lose its lane first.",
         ),
         Use(schedule="first_rung"),
     ] = None

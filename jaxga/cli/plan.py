@@ -72,6 +72,8 @@ def _schedule(search: Search, layout: AnyLayout) -> str:
         number = layout.num_best
         words += [f"from {layout.first} parts on the worst {number} take over the trainings of the best {number}"]
         words += [f"all begin anew after {layout.num_parts} parts"]
+        if unfinished := search.num_generations % layout.num_parts:
+            words += [f"the last {unfinished} generations do not finish a training"]
     else:
         words += [f"{layout.num_new} new members a generation, scored after {ends} parts"]
         if schedule.eta > 1:
