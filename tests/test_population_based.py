@@ -243,7 +243,7 @@ def test_the_command_line_resumes_and_trains_the_winner_again(tmp_path, capfd):
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()
     page = (tmp_path / "whole" / "report.html").read_text()
-    assert "took over the trainings of the best 2 after each part" in page
+    assert "After each part the worst 2 took over the trainings of the best 2" in page
     assert "Which hyperparameters matter" not in page
     capfd.readouterr()
     assert replay([str(tmp_path / "whole"), "--seeds", "3"]) == 0

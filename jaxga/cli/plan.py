@@ -69,8 +69,8 @@ def _schedule(search: Search, layout: AnyLayout) -> str:
     schedule, ends = layout.schedule, ", ".join(map(str, layout.ends))
     words = [f"{schedule.name}: {layout.num_lanes} lanes, each trained one of {layout.num_parts} parts a generation"]
     if isinstance(layout, Cohort):
-        number = layout.num_best
-        words += [f"from {layout.first} parts on the worst {number} take over the trainings of the best {number}"]
+        number, since = layout.num_best, "" if layout.first == 1 else f" from part {layout.first} on"
+        words += [f"after each part{since} the worst {number} take over the trainings of the best {number}"]
         words += [f"all begin anew after {layout.num_parts} parts"]
         if unfinished := search.num_generations % layout.num_parts:
             words += [f"the last {unfinished} generations do not finish a training"]

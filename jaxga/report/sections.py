@@ -199,11 +199,11 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
 def _population(schedule: dict[str, Any], history: History) -> Iterator[Section]:
     scored = history.scored
     found, num_heirs = lineage(scored), len(np.unique(scored.columns["member"][scored.columns["species"] == HEIR]))
+    since = "" if schedule["first"] == 1 else f" from part {schedule['first']} on"
     text = (
         f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation, all from their "
-        f"beginning to their end together. From {schedule['first']} parts on the worst {schedule['taken_over']} took "
-        f"over the trainings of the best {schedule['taken_over']} after each part, under settings bred for them: "
-        f"{num_heirs:,} times in all. A failed member's lane is taken over too."
+        f"beginning to their end together. After each part{since} the worst {schedule['taken_over']} took over the "
+        f"trainings of the best {schedule['taken_over']}, under settings bred for them: {num_heirs:,} times in all. A failed member's lane is taken over too."
     )
     if found is None:
         yield "What the schedule did", _paragraph(text), []
