@@ -203,7 +203,8 @@ def _population(schedule: dict[str, Any], history: History) -> Iterator[Section]
     text = (
         f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation, all from their "
         f"beginning to their end together. After each part{since} the worst {schedule['taken_over']} took over the "
-        f"trainings of the best {schedule['taken_over']}, under settings bred for them: {num_heirs:,} times in all. A failed member's lane is taken over too."
+        f"trainings of the best {schedule['taken_over']}, under settings bred for them: {num_heirs:,} times in all. A "
+        "failed member's lane is taken over too."
     )
     if found is None:
         yield "What the schedule did", _paragraph(text), []
