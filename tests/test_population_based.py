@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -177,6 +178,18 @@ def test_the_algorithm_learns_from_trainings_of_one_setting():
         for number, share, loss in zip(measured.number, measured.share, measured.loss, strict=True):
             assert rows[int(number)] == (share, loss)
     assert {float(share) for share in told[0].share} > {1.0}
+
+
+def test_the_next_cohort_is_bred_from_trainings_of_one_setting():
+    bred = trained(algorithm=partial(jaxga.invasive_ga, num_invaders=0), num_generations=PARTS + 1).history
+    first = {row["member"]: row for row in bred.rows() if row["generation"] < PARTS and row["species"] == "founder"}
+    children = rows_of(bred, PARTS)
+    assert len(children) == LANES
+    assert {row["species"] for row in children} == {"child"}
+    parents = {row["parent_a"] for row in children} - {-1}
+    assert len(parents) > 1
+    assert parents <= set(first)
+    assert all(np.isfinite(first[member]["value"]) for member in parents)
 
 
 def test_chunks_dispatches_and_searches_side_by_side_change_nothing(found):
