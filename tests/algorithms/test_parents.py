@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from jaxga import Categorical, Integer, SearchSpace, Uniform
-from jaxga.algorithms.archive import Archive
 from jaxga.algorithms.parents import Parents, best_parents, breed, breeder
 
 NUM = 20_000
@@ -48,14 +47,10 @@ def is_near(sample, expected):
     return (np.abs(sample.mean(0) - expected) < 5 * sample.std(0) / np.sqrt(NUM) + 1e-7).all()
 
 
-def archive(genomes, loss):
-    return Archive(genomes, loss, 100 + jnp.arange(len(loss)), jnp.ones(len(loss)))
-
-
 def test_the_best_are_parents_by_their_rank():
     genomes = jax.random.uniform(jax.random.key(0), (50, NUM_GENES))
     loss = jax.random.permutation(jax.random.key(1), jnp.arange(50.0)).at[3].set(jnp.inf)
-    chosen = best_parents(archive(genomes, loss), loss, 8)
+    chosen = best_parents(genomes, 100 + jnp.arange(len(loss)), loss, 8)
     rows = np.argsort(loss)[:8]
     np.testing.assert_array_equal(chosen.number, 100 + rows)
     np.testing.assert_array_equal(chosen.genomes, genomes[rows])
@@ -75,7 +70,7 @@ def test_the_best_are_parents_by_their_rank():
 
 def test_a_failed_member_is_no_parent_and_a_lone_one_moves_a_tenth():
     genomes, loss = jnp.full((40, NUM_GENES), 0.3), jnp.full(40, jnp.inf).at[7].set(1.0)
-    chosen = best_parents(archive(genomes, loss), loss, 4)
+    chosen = best_parents(genomes, 100 + jnp.arange(len(loss)), loss, 4)
     assert int(chosen.number[0]) == 107
     np.testing.assert_array_equal(chosen.weights, [1.0, 0.0, 0.0, 0.0])
     np.testing.assert_allclose(chosen.spread, 0.1)
