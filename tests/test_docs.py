@@ -13,7 +13,8 @@ from typing import NamedTuple
 import jax
 import pytest
 
-from jaxga.cli import export, report, run
+from jaxga import loop, many
+from jaxga.cli import export, replay, report, run
 from jaxga.cli.arguments import parse
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ _SMALL = ["--pop", "8", "--generations", "2", "--no-report"]
 # Whose names the reference has to show.
 _PUBLIC = ["jaxga", "jaxga.algorithms", "jaxga.operators", "jaxga.surrogates", "jaxga.runtime"]
 _PUBLIC += [f"jaxga.adapters.{name}" for name in ("evosax", "optuna", "sklearn")]
-_COMMANDS = {"run": run, "report": report, "export": export}
+_COMMANDS = {"run": run, "report": report, "replay": replay, "export": export}
 
 
 class Block(NamedTuple):
@@ -60,6 +61,8 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
     jax.config.update(
         "jax_numpy_rank_promotion", "allow"
     )  # as in a reader's process; conftest.py sets it for each test
+    for module in (loop, many):  # the examples have to run; how their programs round is tested elsewhere
+        monkeypatch.setattr(module, "compiler_options", dict)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, object] = {"__name__": "page"}

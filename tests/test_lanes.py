@@ -142,7 +142,7 @@ def test_many_searches_in_one_program_are_the_same(halved):
         np.testing.assert_array_equal(found.history.columns[name], halved.history.columns[name])
 
 
-@pytest.mark.parametrize("schedule", ["successive_halving", "hyperband", "pipelined"])
+@pytest.mark.parametrize("schedule", ["hyperband", "pipelined"])
 def test_the_invasive_species_learns_from_parts(schedule):
     found = search(algorithm="invasive_ga", schedule=schedule, population_size=40, num_generations=16)
     best = found.history.columns
@@ -290,9 +290,10 @@ def test_two_processes_score_the_same_members(tmp_path):
     small = "--task mnist --dataset digits --steps 10 --pop 22 --schedule successive_halving --algorithm random_search"
     options = [*small.split(), "--generations", "6", "--fresh", "1", "--quiet", "--no-report"]
     scores = []
+    process = start(*options, "--processes", "2", "--out", str(tmp_path / "2"))
+    assert main([*options, "--processes", "1", "--out", str(tmp_path / "1")]) == 0
+    assert process.wait(timeout=200) == 0, process.communicate()
     for number in ("1", "2"):  # XLA once sharded the lanes among them and lost rows
-        process = start(*options, "--processes", number, "--out", str(tmp_path / number))
-        assert process.wait(timeout=200) == 0, process.communicate()
         columns = jaxga.load(tmp_path / number).history.columns
         scores.append([columns[name].tolist() for name in ("generation", "member", "trained")])
     assert scores[0] == scores[1]
