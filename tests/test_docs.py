@@ -23,6 +23,7 @@ PAGES = [ROOT / "README.md", *DOCS]
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Too large for the tests: a block that imports one of them is compiled and not run where it is not installed.
 _TOO_LARGE = ("torch",)
+_COMPARES_BITS = ("docs/internals/keys.md",)
 _TOO_LONG = "# Takes a minute: the tests do not run it."
 # A run of a task that a page defines, at a size for a test; the last one of an option given twice counts. JAX has begun
 # in this process, so that it cannot be joined by others.
@@ -61,8 +62,9 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
     jax.config.update(
         "jax_numpy_rank_promotion", "allow"
     )  # as in a reader's process; conftest.py sets it for each test
-    for module in (loop, many):  # the examples have to run; how their programs round is tested elsewhere
-        monkeypatch.setattr(module, "compiler_options", dict)
+    if name_of(page) not in _COMPARES_BITS:  # compiled as the tests' own programs, quickly
+        for module in (loop, many):
+            monkeypatch.setattr(module, "compiler_options", dict)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
