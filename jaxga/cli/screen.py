@@ -49,7 +49,7 @@ def print_winner(
         winner.add_row(name, value_by_part)
     num_seeds = len(fresh.value)
     figures = table("Figures", "figure", "mean", "spread", "of")
-    figures.add_row(f"{objective.name}, search", show(value), "", "optimistic: chosen as the best")
+    figures.add_row(f"{objective.name}, search", show(value), "", "optimistic on average: chosen as the best")
     what = f"{num_seeds} fresh seed{'s' if num_seeds > 1 else ''}"
     scalars = {name: metric for name, metric in fresh.metrics.items() if np.ndim(metric) == 1}
     for name, values in {objective.name: fresh.value, **scalars}.items():
