@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from experiments.comparison.curves import Curves
 from experiments.comparison.statistics import win_probability
 from experiments.comparison.stoppers import STOPPERS, recommended
+from jaxga.chunks import Chunks, plan_chunk
 from jaxga.evaluate import part_by_part
 from jaxga.loop import as_keys
 from jaxga.many import searches_program
@@ -77,7 +78,7 @@ def compare_schedules(
     """Measure the tasks ``names`` at ``sizes``, pairs of lanes and whole generations, and write the record.
 
     Args:
-        folder: where schedules.json, schedules.md and schedules.png are written, after each task.
+        folder: where schedules.json, schedules.md and schedules.png are written, after each method.
         head: the command, machine and versions.
         names: keys of ``TASKS``.
         sizes: pairs (lanes, generations of whole trainings).
@@ -85,34 +86,44 @@ def compare_schedules(
         say: is called with a line about what is being run.
     """
     measured: list[Measured] = []
+    keys = as_keys(range(num_seeds))
     for name in names:
         task = TASKS[name]()
         for lanes, num_generations in sizes:
             found = Measured(name, lanes, [lanes * (g + 1) for g in range(num_generations)], {}, {})
-            for method, (schedule, algorithm) in METHODS.items():
+            measured.append(found)
+            for method in (*METHODS, *STOPPERS):
                 say(f"{name}, {lanes} lanes: {method}")
+                search = _of_a_peer if method in STOPPERS else _ours
                 try:
-                    made, layout = make_scheduled(algorithm, task, lanes, schedule)
+                    genomes = search(method, task, keys, found)
                 except ValueError as error:
                     found.refused[method] = str(error)
-                    continue
-                parts = 1 if layout is None else layout.num_parts
-                program = searches_program(task, made, layout, num_generations * parts, 1, "own", 1, None)
-                keys = as_keys(range(num_seeds))
-                _, record = program(keys, task, jnp.int32(num_generations * parts))
-                genomes = record.best.genome[:, parts - 1 :: parts]
-                found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
-                jax.clear_caches()
-            for method, stopper in STOPPERS.items():
-                say(f"{name}, {lanes} lanes: {method}")
-                if missing := stopper.missing():
-                    found.refused[method] = missing
-                    continue
-                keys, marks = as_keys(range(num_seeds)), [num * task.num_parts for num in found.trainings]
-                genomes = np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
-                found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
-            measured.append(found)
-            write(folder, head, measured)
+                else:
+                    found.losses[method] = np.asarray(_fresh(task, keys, genomes), np.float64) * task.objective.sign
+                write(folder, head, measured)
+
+
+def _ours(method: str, task: Any, keys: Array, found: Measured) -> Array:
+    """Genomes f32[S, G, D], or f32[S, G, K, D], that searches under a schedule recommend; ``ValueError`` if refused."""
+    schedule, algorithm = METHODS[method]
+    made, layout = make_scheduled(algorithm, task, found.lanes, schedule)
+    parts = 1 if layout is None else layout.num_parts
+    end = len(found.trainings) * parts
+    chunks = Chunks(plan_chunk("auto", task), found.lanes, None)
+    program_of = partial(searches_program, task, made, layout, end, 1, "own", 1)
+    _, record = chunks.run(program_of, keys, task, jnp.int32(end))
+    jax.clear_caches()
+    return record.best.genome[:, parts - 1 :: parts]
+
+
+def _of_a_peer(method: str, task: Any, keys: Array, found: Measured) -> np.ndarray:
+    """Genomes f32[S, G, D] that another package recommends; ``ValueError`` where it is not installed."""
+    stopper = STOPPERS[method]
+    if missing := stopper.missing():
+        raise ValueError(missing)
+    marks = [num * task.num_parts for num in found.trainings]
+    return np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
 
 
 @partial(jax.jit, compiler_options=compiler_options())
