@@ -1,8 +1,8 @@
 """One generation of population-based training: a part in every lane, then the worst take over from the best.
 
 Source: M. Jaderberg et al., "Population based training of neural networks", 2017. Here the settings are bred by the
-genetic algorithm's operators from those of several lanes, and a new cohort begins where one has been trained to its
-end: greedy as the exchange is, it cannot recover what an earlier one gave up.
+genetic algorithm's operators from those of several lanes. When a cohort has been trained to its end, a new one begins,
+because a cohort never gets back what it has dropped.
 """
 
 from functools import partial
@@ -18,11 +18,10 @@ from jaxga import evolution
 from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.parents import best_parents, breed, breeder
 from jaxga.base import Algorithm, Best, Evaluation, Measured, Offspring, Outcome, PyTree, Species
-from jaxga.evaluate import SEEDS, Scores, Seeds, member_keys
+from jaxga.evaluate import Scores, Seeds
 from jaxga.evolution import Record, Rungs, State, Step
 from jaxga.parts import Parts, empty
 from jaxga.schedules import Cohort
-from jaxga.text import check_choice
 
 
 class Training(NamedTuple):
@@ -104,18 +103,14 @@ def make_step(
 
     Arguments as in :func:`jaxga.lanes.make_step`.
     """
-    check_choice("seeds", seeds, SEEDS)
     assert algorithm.revise is not None
     revise, size, num_parts = algorithm.revise, cohort.num_lanes, cohort.num_parts
-    parts, place = Parts(num_replicates, chunk_size, mesh), jnp.arange(size, dtype=jnp.int32)
+    parts, place = Parts(num_replicates, seeds, chunk_size, mesh), jnp.arange(size, dtype=jnp.int32)
 
     def begun(task: Any, key: Array, key_ask: Array, key_evaluate: Array, state: State) -> tuple[Lanes, PyTree]:
         """The lanes of a new cohort, and the algorithm's state."""
         offspring, asked = algorithm.ask(key_ask, state.algorithm)
-        if seeds == "run":
-            key_evaluate = evolution.shared_key(key)
-        keys = member_keys(key_evaluate, size if seeds == "own" else 1, num_replicates)
-        keys = jnp.broadcast_to(keys, (size, num_replicates))
+        keys = parts.keys(key, key_evaluate, size)
         number = state.generation * size + place
         settings = jnp.broadcast_to(offspring.genomes[:, None], (size, num_parts, task.space.size))
         lanes = Lanes(
@@ -208,7 +203,9 @@ def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array)
     worth = loss.at[jnp.argsort(loss)[num_best:]].set(jnp.inf)
     parents = best_parents(lanes.offspring.genomes, jnp.arange(size, dtype=jnp.int32), worth, num_best)
     exists = parents.weights > 0
-    parents = parents._replace(weights=exists / jnp.maximum(exists.sum(), 1))  # those best now need not be at the end
+    parents = parents._replace(
+        weights=exists / jnp.maximum(exists.sum(), 1)
+    )  # the best now may not be the best at the end
     draws = uniform(key, (size, making.num_draws))
     children, rows = breed(making, draws, parents, np.zeros(size, bool))
     source, mate = rows[:, 0], rows[:, 1]

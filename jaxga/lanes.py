@@ -14,11 +14,10 @@ from jax.sharding import Mesh
 
 from jaxga import evolution
 from jaxga.base import Algorithm, Measured, Offspring, Outcome, PyTree
-from jaxga.evaluate import SEEDS, Seeds, member_keys
+from jaxga.evaluate import Seeds
 from jaxga.evolution import Record, Rungs, State, Step
 from jaxga.parts import Parts, empty
 from jaxga.schedules import AnyLayout, Layout, Schedule, plan_layout
-from jaxga.text import check_choice
 from jaxga.trainable import Trainable
 
 # The rank correlations of the rungs are measured on this number of members, the newest that were trained to the end.
@@ -109,14 +108,13 @@ def make_step(
         chunk_size: trainings side by side on a device at most, None for all.
         mesh: devices that share the trainings. The lanes themselves are on every device.
     """
-    check_choice("seeds", seeds, SEEDS)
     assert algorithm.revise is not None
     revise, num_new, ends = algorithm.revise, layout.num_new, np.array(layout.ends)
     rows = np.concatenate([lanes for *_, lanes in layout.scored])
     column = np.concatenate([np.full(len(lanes), layout.ends.index(age)) for _, age, lanes in layout.scored])
     bracket = np.concatenate([np.full(len(lanes), b) for b, _, lanes in layout.scored])
     entry = np.concatenate([np.arange(b.widths[0]) + layout.offsets[i, 0] for i, b in enumerate(layout.brackets)])
-    parts = Parts(num_replicates, chunk_size, mesh)
+    parts = Parts(num_replicates, seeds, chunk_size, mesh)
 
     def step(key: Array, state: State, task: Any) -> tuple[State, Record]:
         key_ask, key_evaluate, key_tell, key_place = jax.random.split(jax.random.fold_in(key, state.generation + 1), 4)
@@ -124,10 +122,7 @@ def make_step(
         if len(layout.brackets) > 1:  # members are assigned to brackets at random
             order = jax.random.permutation(key_place, num_new)
             offspring = jax.tree.map(lambda x: x[order], offspring)
-        if seeds == "run":
-            key_evaluate = evolution.shared_key(key)
-        keys = member_keys(key_evaluate, num_new if seeds == "own" else 1, num_replicates)
-        keys = jnp.broadcast_to(keys, (num_new, num_replicates))
+        keys = parts.keys(key, key_evaluate, num_new)
         new = Lanes(
             carry=parts.begin(task, keys, offspring.genomes),
             keys=keys,

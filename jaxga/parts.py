@@ -9,19 +9,32 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga.base import PyTree
-from jaxga.evaluate import Scores, mean_scores, named_metrics, over_members
+from jaxga.evaluate import SEEDS, Scores, Seeds, mean_scores, member_keys, named_metrics, over_members
+from jaxga.evolution import shared_key
+from jaxga.text import check_choice
 
 
 class Parts:
-    """What is done with the trainings of several members; chunks and devices as in :func:`evaluate.train_members`.
+    """What is done with the trainings of several members; arguments as in :func:`jaxga.evaluate.evaluate`.
 
     A carry has first axes of lengths W and R throughout, keys are key[W, R], genomes f32[W, D].
+
+    Raises ``ValueError`` for other ``seeds``.
     """
 
-    def __init__(self, num_replicates: int, chunk_size: int | None, mesh: Mesh | None) -> None:
+    def __init__(self, num_replicates: int, seeds: Seeds, chunk_size: int | None, mesh: Mesh | None) -> None:
+        check_choice("seeds", seeds, SEEDS)
+        self._num_replicates, self._seeds = num_replicates, seeds
         lane_chunk = None if chunk_size is None else max(1, chunk_size // num_replicates)
         self._each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
         self._mesh = mesh
+
+    def keys(self, root_key: Array, key: Array, num_members: int) -> Array:
+        """The keys of members that begin in the generation with this evaluation key; ``root_key`` is the run's."""
+        if self._seeds == "run":
+            key = shared_key(root_key)
+        keys = member_keys(key, num_members if self._seeds == "own" else 1, self._num_replicates)
+        return jnp.broadcast_to(keys, (num_members, self._num_replicates))
 
     def begin(self, task: Any, keys: Array, genomes: Array) -> PyTree:
         """The carries before the first part."""

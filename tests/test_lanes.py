@@ -289,11 +289,15 @@ def test_a_tracker_gets_means_of_whole_trainings():
 def test_two_processes_score_the_same_members(tmp_path):
     small = "--task mnist --dataset digits --steps 10 --pop 22 --schedule successive_halving --algorithm random_search"
     options = [*small.split(), "--generations", "6", "--fresh", "1", "--quiet", "--no-report"]
-    scores = []
-    process = start(*options, "--processes", "2", "--out", str(tmp_path / "2"))
-    assert main([*options, "--processes", "1", "--out", str(tmp_path / "1")]) == 0
+    # XLA once sharded the lanes among them and lost rows.
+    one, two = with_one_and_two_processes(options, tmp_path, ("generation", "member", "trained"))
+    assert one == two
+
+
+def with_one_and_two_processes(options, folder, names):
+    """Columns of the history of a run in this process, and of the same run in two others."""
+    process = start(*options, "--processes", "2", "--out", str(folder / "2"))
+    assert main([*options, "--processes", "1", "--out", str(folder / "1")]) == 0
     assert process.wait(timeout=200) == 0, process.communicate()
-    for number in ("1", "2"):  # XLA once sharded the lanes among them and lost rows
-        columns = jaxga.load(tmp_path / number).history.columns
-        scores.append([columns[name].tolist() for name in ("generation", "member", "trained")])
-    assert scores[0] == scores[1]
+    histories = [jaxga.load(folder / number).history.columns for number in ("1", "2")]
+    return [[columns[name].tolist() for name in names] for columns in histories]

@@ -19,8 +19,8 @@ from jaxga.report.lineage import by_part, lineage
 from jaxga.runs.history import has_own_value
 from jaxga.runs.warm_start import WarmStart
 from jaxga.schedules import Cohort, plan_layout, population_based
-from tests.command_line import main, start
-from tests.test_lanes import TASK, Descent, assert_equal, search
+from tests.command_line import main
+from tests.test_lanes import TASK, Descent, assert_equal, search, with_one_and_two_processes
 
 LANES, PARTS = 12, TASK.num_parts
 
@@ -275,14 +275,8 @@ def test_a_run_in_code_is_not_replayed_by_the_command(tmp_path, capfd):
 def test_two_processes_score_the_same_members(tmp_path):
     small = "--task mnist --dataset digits --steps 10 --pop 9 --schedule population_based --algorithm random_search"
     options = [*small.split(), "--generations", "5", "--fresh", "1", "--quiet", "--no-report"]
-    scores = []
-    process = start(*options, "--processes", "2", "--out", str(tmp_path / "2"))
-    assert main([*options, "--processes", "1", "--out", str(tmp_path / "1")]) == 0
-    assert process.wait(timeout=200) == 0, process.communicate()
-    for number in ("1", "2"):
-        columns = jaxga.load(tmp_path / number).history.columns
-        scores.append([columns[name].tolist() for name in ("generation", "member", "parent_a", "trained")])
-    assert scores[0] == scores[1]
+    one, two = with_one_and_two_processes(options, tmp_path, ("generation", "member", "parent_a", "trained"))
+    assert one == two
 
 
 def test_the_layout_says_who_is_taken_over():

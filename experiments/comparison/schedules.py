@@ -172,8 +172,9 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
     lines = ["# Schedules at equal lane-parts", "", *(f"- {name}: {value}" for name, value in head.items()), ""]
     lines += [
         "The same algorithm under each schedule. The figure is the loss of the setting that a search recommends, the "
-        f"mean of {_NUM_FRESH} fresh seeds, the median over the searches; *half* is at half of the generations, "
-        "rounded down. The difference from `whole` at the end has a 95 % bootstrap interval; *wins* is how often a "
+        f"mean of {_NUM_FRESH} fresh seeds, the median over the searches, after the *first* generation of whole "
+        "trainings, after *half* of them, rounded down, and at the *end*. The difference from `whole` at the end has a "
+        "95 % bootstrap interval; *wins* is how often a "
         "search is better than one of `whole`; *needs* is the share of the lane-parts after which the median is as low "
         "as that of `whole` at the end. Optuna and DEHB have as many parts in all, and train one member after another: "
         "each is chosen with the results of all earlier ones known.",
@@ -182,13 +183,16 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
     for m in measured:
         whole = m.losses["whole"]
         lines += [f"## {m.task}, {m.lanes} lanes, {m.trainings[-1]} trainings' worth", ""]
-        lines += ["| method | half | end | minus `whole` | wins | needs |", "|---|---:|---:|---:|---:|---:|"]
+        lines += [
+            "| method | first | half | end | minus `whole` | wins | needs |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+        ]
         for method, losses in m.losses.items():
             middle = losses.shape[1] // 2 - 1 if losses.shape[1] > 1 else 0
             shift, low, high = difference(losses[:, -1], whole[:, -1])
             wins = win_probability(losses[:, -1], whole[:, -1])
             needs = share_needed(losses, whole)
-            cells = [method, f"{np.median(losses[:, middle]):.4g}", f"{np.median(losses[:, -1]):.4g}"]
+            cells = [method, *(f"{np.median(losses[:, column]):.4g}" for column in (0, middle, -1))]
             cells += (
                 ["", "", ""]
                 if method == "whole"
@@ -199,7 +203,7 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
                 ]
             )
             lines.append(f"| {' | '.join(cells)} |")
-        lines += [f"| {method} | {why} | | | | |" for method, why in m.refused.items()]
+        lines += [f"| {method} | {why} | | | | | |" for method, why in m.refused.items()]
         lines.append("")
     return "\n".join([*lines, "![The loss by whole trainings' worth](schedules.png)", ""])
 
