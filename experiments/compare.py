@@ -20,7 +20,8 @@ from experiments.comparison.peers import ABSENT, PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.protocols import PROTOCOLS, Protocol
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
-from experiments.comparison.schedules import DEFAULT_TASKS, QUICK_TASKS, TASKS, compare_schedules
+from experiments.comparison.schedules import DEFAULT_TASKS, METHODS, QUICK_TASKS, TASKS, compare_schedules
+from experiments.comparison.stoppers import STOPPERS
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from jaxga.adapters.evosax import is_installed
@@ -79,7 +80,8 @@ class Options:
             "--schedules",
             help="Compare the schedules of one algorithm in place of algorithms; --problems are then of "
             f"{', '.join(TASKS)} (default {','.join(DEFAULT_TASKS)}), --budgets are lanes x whole generations "
-            f"(default {_SCHEDULE_BUDGETS}), and there are 16 --seeds.",
+            f"(default {_SCHEDULE_BUDGETS}), there are 16 --seeds, and --methods are of "
+            f"{', '.join((*METHODS, *STOPPERS))}.",
         ),
     ] = False
     quick: Annotated[bool, Option("--quick", help="Two minutes: six problems of two genes, 8x10.")] = False
@@ -111,12 +113,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare_schedules(parsed: Parsed[Options]) -> int:
     """``--schedules``; raises ``ValueError`` for an unknown task and for options of the other comparison."""
-    options, own = parsed.options, ("schedules", "problems", "budgets", "seeds", "quick", "out")
+    options, own = parsed.options, ("schedules", "problems", "budgets", "seeds", "methods", "quick", "out")
     if other := [name for name in parsed.named if name not in own]:
         raise ValueError(f"--{other[0].replace('_', '-')} does not apply to --schedules")
     names = options.problems.split(",") if "problems" in parsed.named else list(DEFAULT_TASKS)
     for name in names:
         check_choice("problems", name, TASKS)
+    methods = [] if options.methods == "all" else options.methods.split(",")
+    for name in methods:
+        check_choice("methods", name, (*METHODS, *STOPPERS))
     sizes = parse_budgets(options.budgets if "budgets" in parsed.named else _SCHEDULE_BUDGETS)
     num_seeds = options.seeds if "seeds" in parsed.named else 16
     if options.quick:
@@ -135,7 +140,7 @@ def _compare_schedules(parsed: Parsed[Options]) -> int:
     }
     console = Console(highlight=False)
     with console.status("schedules") as status:
-        compare_schedules(folder, head, names, sizes, num_seeds, status.update)
+        compare_schedules(folder, head, names, sizes, num_seeds, status.update, methods)
     console.print((folder / "schedules.md").read_text(), markup=False)
     console.print(f"written: {folder}", markup=False)
     return 0

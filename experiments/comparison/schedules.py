@@ -45,8 +45,8 @@ METHODS = {
     "hyperband": ("hyperband", "invasive_ga"),
     "pipelined": ("pipelined", "invasive_ga"),
     "population_based": ("population_based", "invasive_ga"),
-    "random, whole": ("whole", "random_search"),
-    "random, halving": ("successive_halving", "random_search"),
+    "random_search:whole": ("whole", "random_search"),
+    "random_search:successive_halving": ("successive_halving", "random_search"),
 }
 _COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00")
 _PEER_COLOURS = ("#56B4E9", "#8B5A2B", "#000000")
@@ -73,7 +73,13 @@ class Measured(NamedTuple):
 
 
 def compare_schedules(
-    folder: Path, head: Mapping[str, Any], names: Sequence[str], sizes: Any, num_seeds: int, say: Any
+    folder: Path,
+    head: Mapping[str, Any],
+    names: Sequence[str],
+    sizes: Any,
+    num_seeds: int,
+    say: Any,
+    methods: Sequence[str] = (),
 ) -> None:
     """Measure the tasks ``names`` at ``sizes``, pairs of lanes and whole generations, and write the record.
 
@@ -84,7 +90,9 @@ def compare_schedules(
         sizes: pairs (lanes, generations of whole trainings).
         num_seeds: S, searches of each method.
         say: is called with a line about what is being run.
+        methods: keys of ``METHODS`` and ``STOPPERS`` to run beside ``whole``; all where empty.
     """
+    run = [name for name in (*METHODS, *STOPPERS) if name == "whole" or not methods or name in methods]
     measured: list[Measured] = []
     keys = as_keys(range(num_seeds))
     for name in names:
@@ -92,7 +100,7 @@ def compare_schedules(
         for lanes, num_generations in sizes:
             found = Measured(name, lanes, [lanes * (g + 1) for g in range(num_generations)], {}, {})
             measured.append(found)
-            for method in (*METHODS, *STOPPERS):
+            for method in run:
                 say(f"{name}, {lanes} lanes: {method}")
                 search = _of_a_peer if method in STOPPERS else _ours
                 try:

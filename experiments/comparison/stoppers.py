@@ -122,7 +122,7 @@ def _dehb(trainings: Trainings, seed: int) -> None:
 
 
 STOPPERS = {
-    "Optuna, TPE and Hyperband": Stopper("optuna", _optuna("HyperbandPruner", min_resource=1)),
-    "Optuna, TPE and median": Stopper("optuna", _optuna("MedianPruner")),
-    "DEHB": Stopper("dehb", _dehb),
+    "optuna_tpe:hyperband": Stopper("optuna", _optuna("HyperbandPruner", min_resource=1)),
+    "optuna_tpe:median": Stopper("optuna", _optuna("MedianPruner")),
+    "dehb": Stopper("dehb", _dehb),
 }

@@ -15,22 +15,27 @@ from experiments.comparison.stoppers import STOPPERS, Stopper, recommended
 
 def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, capsys):
     given = schedules.METHODS
-    methods = {"whole": given["random, whole"], "random, halving": given["random, halving"]}
-    monkeypatch.setattr(schedules, "METHODS", {**methods, "hyperband": ("hyperband", "ga")})
-    peers = {"Optuna, TPE and median": STOPPERS["Optuna, TPE and median"], "DEHB": Stopper("not_there", print)}
+    halving = "random_search:successive_halving"
+    methods = {"whole": given["random_search:whole"], halving: given[halving]}
+    monkeypatch.setattr(
+        schedules, "METHODS", {**methods, "hyperband": ("hyperband", "ga"), "pipelined": ("pipelined", "ga")}
+    )
+    peers = {"optuna_tpe:median": STOPPERS["optuna_tpe:median"], "dehb": Stopper("not_there", print)}
     monkeypatch.setattr(schedules, "STOPPERS", peers)
-    options = ["--schedules", "--problems", "curves", "--budgets", "12x3", "--seeds", "4"]
+    monkeypatch.setattr(compare, "METHODS", schedules.METHODS)
+    named = f"{halving},hyperband,optuna_tpe:median,dehb"
+    options = ["--schedules", "--methods", named, "--problems", "curves", "--budgets", "12x3", "--seeds", "4"]
     assert compare.main([*options, "--out", str(tmp_path)]) == 0
     capsys.readouterr()
     (row,) = json.loads((tmp_path / "schedules.json").read_text())["rows"]
     assert (row["task"], row["lanes"], row["trainings"]) == ("curves", 12, [12, 24, 36])
     assert {name: np.shape(losses) for name, losses in row["losses"].items()} == {
         "whole": (4, 3),
-        "random, halving": (4, 3),
-        "Optuna, TPE and median": (4, 3),
+        halving: (4, 3),
+        "optuna_tpe:median": (4, 3),
     }
     assert "lanes" in row["refused"]["hyperband"]
-    assert row["refused"]["DEHB"] == "not_there is not installed"
+    assert row["refused"]["dehb"] == "not_there is not installed"
     assert np.median(np.array(row["losses"]["whole"])[:, 2]) < np.median(np.array(row["losses"]["whole"])[:, 0])
     text = (tmp_path / "schedules.md").read_text()
     assert "## curves, 12 lanes, 36 trainings' worth" in text
@@ -63,7 +68,8 @@ def test_a_peer_trains_as_many_parts_as_it_is_given_and_recommends_the_best_whol
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("--schedules --methods ga", "--methods does not apply to --schedules"),
+        ("--schedules --methods ga", "methods must be one of whole, successive_halving"),
+        ("--schedules --surrogates", "--surrogates does not apply to --schedules"),
         ("--schedules --problems nothing", "problems must be one of curves, crossing_curves"),
         ("--schedules --budgets 16", "budgets must be like 8x10"),
     ],
