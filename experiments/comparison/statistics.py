@@ -25,9 +25,12 @@ class Estimate(NamedTuple):
 
 
 def win_probability(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """f64[...]: how often a draw of ``a`` f64[..., S] is below one of ``b`` f64[..., T]; a tie is half a win."""
-    difference = np.sign(b[..., None, :] - a[..., :, None])
-    return (difference.mean((-1, -2)) + 1.0) / 2.0
+    """f64[...]: how often a draw of ``a`` f64[..., S] is below one of ``b`` f64[..., T]; a tie is half a win.
+
+    Two failures, which are infinite, tie.
+    """
+    a, b = a[..., :, None], b[..., None, :]
+    return np.where(a == b, 0.5, a < b).mean((-1, -2))
 
 
 def win_matrices(results: Results, problems: Sequence[str]) -> np.ndarray:

@@ -256,6 +256,7 @@ RESULTS = {
 def test_win_rates_and_ranks_by_hand():
     # On p: a beats b in 7 of 8 pairs and ties in 1; c beats both. On q: a and b tie, c is last.
     assert statistics.win_probability(RESULTS["a"]["p"], RESULTS["b"]["p"]) == 7.5 / 8
+    assert statistics.win_probability(np.array([np.inf, 1.0]), np.array([np.inf, 2.0])) == 2.5 / 4  # failures tie
     rate, num_problems = statistics.win_rates(RESULTS, "a", "b")
     assert (rate.mean, num_problems) == ((7.5 / 8 + 0.5) / 2, 2)
     ranks = statistics.mean_ranks(RESULTS, ["p", "q"])
