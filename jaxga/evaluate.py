@@ -3,6 +3,7 @@
 This is the only place where the population axis is added to a task.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -20,6 +21,10 @@ from jaxga.text import check_choice
 Seeds = Literal["own", "generation", "run"]
 SEEDS: tuple[str, ...] = get_args(Seeds)
 
+# The largest variance of a member's replicates. It is less than float32 holds, so that the variance of their mean,
+# multiplied by their number again, is finite.
+_MAX_VARIANCE = 2.0**127
+
 
 class Scores(NamedTuple):
     """What a population's evaluation gives (P members).
@@ -27,7 +32,8 @@ class Scores(NamedTuple):
     Attributes:
         loss: f32[P], the mean over replicates; lower is better. It is ``+inf`` for a failed member: a member with a
             replicate that is not finite.
-        loss_var: f32[P], the variance of the mean (sample variance / R); 0 where R is 1 or the member failed.
+        loss_var: f32[P], the variance of the mean (sample variance / R), finite: a sample variance is at most 2^127. It
+            is 0 where R is 1 or the member failed.
         metrics: by name, [P, ...], the mean over replicates.
         num_failed: i32[], failed members.
     """
@@ -93,15 +99,27 @@ def member_keys(key: Array, num_members: int, num_replicates: int) -> Array:
 def mean_scores(task: Task, value: Array, metrics: dict[str, Array]) -> Scores:
     """The scores of P members from the values f32[P, R] and the metrics [P, R, ...] of their R replicates."""
     num_replicates = value.shape[1]
-    loss = task.objective.sign * value.mean(axis=1)
+    mean = _mean(value)
+    loss = task.objective.sign * mean
     failed = ~jnp.isfinite(loss)
-    loss_var = value.var(axis=1, ddof=1) / num_replicates if num_replicates > 1 else jnp.zeros_like(loss)
+    loss_var = jnp.zeros_like(loss)
+    if num_replicates > 1:
+        variance = jnp.var(value, axis=1, ddof=1, mean=mean[:, None])
+        loss_var = jnp.minimum(variance, _MAX_VARIANCE) / num_replicates
     return Scores(
         loss=jnp.where(failed, jnp.inf, loss),
         loss_var=jnp.where(failed, 0.0, loss_var),
-        metrics=jax.tree.map(lambda x: x.mean(axis=1, dtype=jnp.float32), metrics),
+        metrics=jax.tree.map(_mean, metrics),
         num_failed=failed.sum(dtype=jnp.int32),
     )
+
+
+def _mean(x: Array) -> Array:
+    """f32[P, ...]: the mean over the replicates of [P, R, ...], finite where these are."""
+    num_replicates = x.shape[1]
+    # The sum of large numbers would overflow. A power of two changes no digit of the mean.
+    unit = 0.5 ** math.ceil(math.log2(num_replicates))
+    return (x.astype(jnp.float32) * unit).sum(axis=1) / (num_replicates * unit)
 
 
 def named_metrics(metrics: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 import jaxga
 from jaxga import Evaluation, Objective, SearchSpace, evolution
-from jaxga.evaluate import evaluate, train_members
+from jaxga.evaluate import evaluate, mean_scores, train_members
 from jaxga.loop import evaluate_fresh
 from jaxga.task import FunctionTask
 from jaxga.tasks.guess import guess
@@ -126,6 +126,27 @@ def test_one_failed_replicate_fails_the_member():
     keys = [[jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), r) for r in range(3)] for i in range(10)]
     fails = [any(jax.random.uniform(k) < 0.5 for k in member) for member in keys]
     np.testing.assert_array_equal(np.isinf(scores.loss), fails)
+
+
+def test_large_replicates_have_a_mean_and_a_variance():
+    values = jnp.array([[3e38, 3e38, 3e38], [1e25, 2e25, 3e25], [3e38, -3e38, -3e38], [1.0, jnp.inf, 1.0]])
+    scores = mean_scores(TASK, values, {"same": values})
+    np.testing.assert_allclose(scores.loss, [-3e38, -2e25, 1e38, np.inf], rtol=1e-6)
+    np.testing.assert_allclose(scores.metrics["same"], [3e38, 2e25, -1e38, np.inf], rtol=1e-6)
+    assert scores.num_failed == 1
+    spread = np.sqrt(scores.loss_var * 3)  # as in the history
+    np.testing.assert_allclose(spread, [0, 2**63.5, 2**63.5, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_replicates", [1, 2, 3, 8, 11])
+def test_ordinary_replicates_have_the_plain_mean_and_variance_to_the_bit(num_replicates):
+    key_value, key_power = jax.random.split(jax.random.key(0))
+    shape = (500, num_replicates)
+    values = jax.random.normal(key_value, shape) * 10.0 ** jax.random.uniform(key_power, shape, minval=-9.0, maxval=9.0)
+    scores = mean_scores(TASK, values, {})
+    np.testing.assert_array_equal(scores.loss, -values.mean(axis=1))
+    if num_replicates > 1:
+        np.testing.assert_array_equal(scores.loss_var, values.var(axis=1, ddof=1) / num_replicates)
 
 
 def losses(**options):
