@@ -37,7 +37,7 @@ def importances(history: History, rows: np.ndarray) -> Importances | None:
 
     The measure is the Pearson divergence; the same is computed for random subsets of as many members (Watanabe, Bansal
     and Hutter, PED-ANOVA, 2023). None for fewer than :data:`MIN_IMPORTANCE` members, for one hyperparameter, and where
-    all values are equal.
+    the best tenth does not differ: all values are equal, or each hyperparameter is.
     """
     loss, space = history.loss[rows], history.space
     if len(rows) < MIN_IMPORTANCE or space.size < 2:
@@ -50,6 +50,8 @@ def importances(history: History, rows: np.ndarray) -> Importances | None:
     columns = history.columns
     found = {name: _divergences(columns[name][rows], dimension, chosen) for name, dimension in space.items}
     total = sum(divergences[0] for divergences in found.values())
+    if not total:
+        return None
     return Importances(
         {name: float(divergences[0] / total) for name, divergences in found.items()},
         {name: float(np.percentile(divergences[1:], 95) / total) for name, divergences in found.items()},

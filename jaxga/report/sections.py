@@ -326,7 +326,8 @@ def _hyperparameters(run: SavedRun, history: History) -> Iterator[Section]:
         return
     names = list(history.space.names)
     if len(names) > 1:
-        found, text = importances(history, rows), "The members' values are too equal to choose the best tenth."
+        found = importances(history, rows)
+        text = "The best tenth does not differ from all members: their values or their hyperparameters are too equal."
         if found is not None:
             names.sort(key=lambda name: -found.shares[name])
             text = _importance(names, found)

@@ -29,8 +29,9 @@ TWO = {"x": Uniform(0.0, 1.0), "rate": LogUniform(1e-4, 1.0)}
 
 
 def write_run(
-    path, space=TWO, *, objective=("loss", "min"), pop=8, generations=4, value=None, replicates=1, noise=0.0,
-    species=None, predicted=None, estimates=None, killed=False, lost_events=0, metrics=None, task="guess", **options,
+    path, space=TWO, *, objective=("loss", "min"), pop=8, generations=4, value=None, bred=None,
+    replicates=1, noise=0.0, species=None, predicted=None, estimates=None, killed=False, lost_events=0, metrics=None,
+    task="guess", **options,
 ):  # fmt: skip
     """A run's folder by the writers of a run; ``value(rng, generation, genomes)`` and so on give what it recorded."""
     space, objective = SearchSpace(space), Objective(*objective)
@@ -41,6 +42,7 @@ def write_run(
     least, genomes = np.inf, np.zeros((pop, space.size))
     for g in range(generations):
         genomes = np.asarray(space.snap(jnp.asarray(rng.random((pop, space.size)), jnp.float32)))
+        genomes = bred(g, genomes) if bred else genomes
         values = value(rng, g, genomes) if value else genomes[:, 0] + 0.5**g
         values = np.asarray(values, np.float32)
         loss = np.where(np.isfinite(values), np.float32(objective.sign) * values, np.inf).astype(np.float32)

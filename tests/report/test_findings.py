@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxga import Categorical
 from jaxga.base import Species
 from jaxga.report import findings, importance, ranking
 from tests.report.example_runs import ALL_KINDS, mixed, read, says, write_run
@@ -154,7 +155,16 @@ def test_chance_is_chance(tmp_path):
 
 def test_values_that_are_equal_have_no_best_tenth(tmp_path):
     path = write_run(tmp_path, pop=20, value=lambda rng, g, x: np.full(20, 7.0))
-    assert "too equal to choose the best tenth" in says(path)
+    assert "their values or their hyperparameters are too equal" in says(path)
+
+
+def test_a_best_tenth_that_does_not_differ_has_no_importances(tmp_path):
+    space = {"a": Categorical(("x", "y")), "b": Categorical(("x", "y"))}
+    bred = lambda g, genomes: np.full((20, 2), 0.25, np.float32)  # noqa: E731
+    path = write_run(tmp_path, space=space, pop=20, value=lambda rng, g, x: rng.random(20), bred=bred)
+    _, history = read(path)
+    assert importance.importances(history, importance.sample(history)) is None
+    assert "their values or their hyperparameters are too equal" in says(path)
 
 
 def test_of_many_members_the_drawn_are_told(tmp_path):
