@@ -350,7 +350,12 @@ class Options:
     ] = None
     patience: Annotated[
         int | None,
-        Option(min=1, rich_help_panel=_STOP, show_default=False, help="Generations in a row without a better value."),
+        Option(
+            min=1,
+            rich_help_panel=_STOP,
+            show_default=False,
+            help="Generations (under a schedule parts of a training) in a row without a better value.",
+        ),
     ] = None
     max_seconds: Annotated[
         float | None,

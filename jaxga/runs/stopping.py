@@ -18,8 +18,10 @@ class Stop:
     """Rules that end a run early; None for no such rule.
 
     Args:
-        target: end after the first generation whose best value so far is at least as good.
-        patience: end after this many generations in a row without a better value; at least 1.
+        target: end after the first generation whose best value so far is at least as good. Under a schedule whole
+            trainings have to have shown it.
+        patience: end after this many generations in a row without a better value; at least 1. Under a schedule a
+            generation is one part of each training, and the first that counts is after the first whole training.
         max_seconds: start no generation after which the run is expected to take longer than this, in seconds, above 0.
             Everything counts: compiling, the winner's evaluation, the report, and the time before a resume.
         max_evaluations: start no generation that would exceed this number of trainings (members x replicates; under a
@@ -82,7 +84,14 @@ class Overhead(NamedTuple):
     num_ahead: int = 0
 
 
-_BEGINNING = {"best_loss": math.inf, "stale": 0, "seconds": 0.0, "compile": 0.0, "dispatch": 0.0}
+_BEGINNING = {
+    "best_loss": math.inf,
+    "whole_loss": math.inf,
+    "stale": 0,
+    "seconds": 0.0,
+    "compile": 0.0,
+    "dispatch": 0.0,
+}
 
 
 class StopState:
@@ -107,8 +116,12 @@ class StopState:
 
     def write(self, generation: Generation) -> None:
         """Take in one generation."""
-        best_loss = float(generation.record.best.loss)
-        is_better = best_loss < self.notes["best_loss"]
+        record, best_loss, whole_loss = generation.record, float(generation.record.best.loss), self.notes["whole_loss"]
+        if record.rungs is not None:
+            # The search may believe an unfinished training best, whose score or forecast no whole one ever reaches.
+            whole_loss = min(whole_loss, float(record.loss[record.is_whole].min(initial=math.inf)))
+            best_loss = max(best_loss, whole_loss)
+        is_stale = self.notes["best_loss"] <= best_loss < math.inf
         self._is_compiled = True
         self._dispatch += generation.seconds - generation.compile_seconds
         if generation.state is not None:
@@ -116,7 +129,8 @@ class StopState:
             self._dispatch = 0.0
         self.notes = {
             "best_loss": min(best_loss, self.notes["best_loss"]),
-            "stale": 0 if is_better else self.notes["stale"] + 1,
+            "whole_loss": whole_loss,
+            "stale": self.notes["stale"] + 1 if is_stale else 0,
             "seconds": self._before + self._overhead.elapsed(),
             "compile": max(generation.compile_seconds, self.notes["compile"]),
             # The longest of the last three: one may be short by chance; one in which the machine slept is forgotten.

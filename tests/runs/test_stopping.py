@@ -5,18 +5,24 @@ import json
 import numpy as np
 import pytest
 
-from jaxga.base import Best, Objective, Offspring
+from jaxga.base import Best, Objective, Offspring, Outcome
 from jaxga.cli.run import main
-from jaxga.evolution import Record
+from jaxga.evolution import Record, Rungs
 from jaxga.loop import Generation
 from jaxga.runs.stopping import Overhead, Stop, StopState
 from tests.command_line import SMALL, events, outcome, resume
 
 
-def generation(number, best_loss, seconds=1.0):
-    offspring = Offspring(np.zeros((2, 1)), *[np.zeros(2)] * 3)
-    record = Record(number, offspring, np.zeros(2), np.zeros(2), {}, 0, Best(np.zeros(1), best_loss))
-    return Generation(record, record, seconds, 0.0)
+def generation(number, best_loss, whole_loss=None):
+    """Two members; with ``whole_loss`` under a schedule, where the first ends its training with it (not if NaN)."""
+    offspring, loss, rungs = Offspring(np.zeros((2, 1)), *[np.zeros(2)] * 3), np.zeros(2), None
+    if whole_loss is not None:
+        ends = not np.isnan(whole_loss)
+        loss = np.array([whole_loss if ends else 0.0, 0.0])
+        outcome = np.array([Outcome.FINISHED if ends else Outcome.WENT_ON, Outcome.WENT_ON])
+        rungs = Rungs(np.arange(2), np.ones(2), outcome, np.zeros(2))
+    record = Record(number, offspring, loss, np.zeros(2), {}, 0, Best(np.zeros(1), best_loss), rungs)
+    return Generation(record, record, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,34 @@ def test_rules_end_a_run_exactly(rules, direction, best_losses, stops_after, is_
             state = StopState(rules, objective, overhead, json.loads(json.dumps(state.notes)))
         now[0] += 1.0
         state.write(generation(i, best_loss))
+        if state.ends() and stopped is None:
+            stopped = i + 1
+    assert stopped == stops_after
+
+
+@pytest.mark.parametrize(
+    ("rules", "best_losses", "whole_losses", "stops_after"),
+    [
+        (Stop(target=2.0), [1.0, 1.0, 3.0, 2.0], [np.nan, np.nan, 3.0, 2.0], 4),
+        (
+            Stop(target=2.0),
+            [1.0, 1.0, 2.5, 1.9],
+            [3.0, 3.0, 1.5, np.nan],
+            4,
+        ),  # by noise a member is better than believed
+        (Stop(patience=2), [1.0, 2.0, 3.0, 4.0, 3.9, 3.9, 3.9], [*[np.nan] * 3, 4.0, 3.9, np.nan, np.nan], 7),
+        (Stop(patience=2), [1.0, 1.0, 1.0, 1.0, 1.0], [5.0, 4.0, 3.0, 2.0, 2.0], None),
+    ],
+)
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_under_a_schedule_whole_trainings_alone_reach_a_value(
+    rules, best_losses, whole_losses, stops_after, is_resumed
+):
+    state, stopped = StopState(rules, Objective("value"), Overhead(elapsed=lambda: 0.0)), None
+    for i, losses in enumerate(zip(best_losses, whole_losses, strict=True)):
+        if is_resumed:
+            state = StopState(rules, Objective("value"), Overhead(lambda: 0.0), json.loads(json.dumps(state.notes)))
+        state.write(generation(i, *losses))
         if state.ends() and stopped is None:
             stopped = i + 1
     assert stopped == stops_after
