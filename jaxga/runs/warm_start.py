@@ -50,7 +50,8 @@ class WarmStart(NamedTuple):
 
         Of more than 512 evaluations the best 256 are taken, and an even subsample of the others.
 
-        Raises ``ValueError`` where the source cannot be read or a setting is outside the space.
+        Raises ``ValueError`` where the source cannot be read, its run or study had another objective, or a setting is
+        outside the space.
 
         >>> from jaxga import Uniform
         >>> space, objective = SearchSpace(x=Uniform(0.0, 4.0)), Objective("value", "min")
@@ -168,6 +169,8 @@ def _read(source: Source, objective: Objective) -> tuple[Rows, list[Any] | None]
         source = SavedRun.read(path) if path.is_dir() else _read_file(path)
     if isinstance(source, SavedRun):
         source = source.history
+    if isinstance(source, History):
+        _check_objective(source.objective, objective)
     rows = list(source.rows()) if isinstance(source, History) else source
     if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(f"a list of settings is needed, as [{{name: value, ...}}, ...], got {shorten(repr(rows))}")
@@ -178,6 +181,15 @@ def _read(source: Source, objective: Objective) -> tuple[Rows, list[Any] | None]
     if num_values not in (0, len(rows)):
         raise ValueError(f"all settings need a value or none, got {num_values} values of {len(rows)}")
     return rows, [row["value"] for row in rows] if num_values else None
+
+
+def _check_objective(earlier: Objective, objective: Objective) -> None:
+    if earlier != objective:
+        what, needed = (f"{each.direction}imise the {each.name}" for each in (earlier, objective))
+        raise ValueError(
+            f"its run was to {what}, this one is to {needed}: give its settings as a list, with values only where they "
+            "are those of this run"
+        )
 
 
 def _has_own_value(row: Mapping[str, Any]) -> bool:

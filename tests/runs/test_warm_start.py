@@ -113,6 +113,15 @@ def test_of_many_evaluations_the_best_half_and_an_even_part_of_the_others_are_ta
     assert _subsample(np.array([2.0, np.inf, 1.0])).tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("objective", [Objective("value", "max"), Objective("loss", "min")])
+def test_a_run_with_another_objective_is_refused_and_its_settings_are_not(earlier, objective):
+    saved = jaxga.load(earlier)
+    for source in (earlier, str(earlier), saved, saved.history):
+        with pytest.raises(ValueError, match=f"to minimise the value, this one is to {objective.direction}imise the"):
+            WarmStart.read(source, SPACE, objective)
+    assert WarmStart.read(settings_of(saved.history), SPACE, objective).loss is None
+
+
 GOOD = {"rate": 0.1, "n": 3, "kind": "a", "size": 7}
 
 
