@@ -211,6 +211,7 @@ def test_the_command_line_resumes_to_the_same_bytes(tmp_path, capfd):
     assert outcome(tmp_path / "half") == outcome(tmp_path / "whole")
     page = (tmp_path / "whole" / "report.html").read_text()
     assert "What the schedule did" in page
+    assert "median of the first generation" not in page
     assert main([*more, "--schedule", "pipelined"]) == 2
     assert "--schedule successive_halving (now pipelined)" in capfd.readouterr().err
 

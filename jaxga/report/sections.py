@@ -97,7 +97,7 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
         label = name if metric == name else metric.replace("_", " ")
         yield show(float(np.mean(values))), f"{label}, fresh", f"{spread}of the winner, {mean}{_seeds(len(values))}"
     first = history.columns["value"][history.generations[0]]
-    if np.isfinite(first).any():
+    if np.isfinite(first).any() and "schedule" not in run.config:  # there the first to end were chosen by scores
         median = float(np.median(first[np.isfinite(first)]))
         yield show(median), f"{name}, at first", "median of the first generation"
     failed = f"of which {_num_failed(run, history):,} failed"
