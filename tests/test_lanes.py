@@ -1,5 +1,6 @@
 """Trainings in lanes: the same as whole ones, the right members dropped, resumable to the bit."""
 
+import json
 from dataclasses import dataclass
 
 import jax
@@ -133,6 +134,17 @@ def test_a_search_that_goes_on_is_one_in_one_go(halved, tmp_path):
     np.testing.assert_array_equal(again, halved.history.columns["value"])
     with pytest.raises(ValueError, match=r"cannot resume .* schedule"):
         search(out=tmp_path / "run", resume=True, schedule="pipelined")
+
+
+@pytest.mark.parametrize("schedule", ["whole", "successive_halving", "population_based"])
+def test_an_evaluation_is_one_whole_training_under_every_schedule(schedule, tmp_path):
+    parts = 1 if schedule == "whole" else TASK.num_parts
+    options = {"population_size": 12, "num_replicates": 2, "num_fresh": 0, "num_generations": 9, "report": False}
+    for name, most, generations in (("long", 24 * 5 / parts, 5), ("short", 24 * 5 / parts - 1, 4)):
+        stop = jaxga.Stop(max_evaluations=int(most))
+        found = search(schedule=schedule, out=tmp_path / name, stop=stop, **options)
+        assert found.state.generation == generations
+        assert json.loads((tmp_path / name / "result.json").read_text())["evaluations"] == 24 * generations / parts
 
 
 def test_many_searches_in_one_program_are_the_same(halved):

@@ -162,7 +162,7 @@ def test_a_rule_out_of_its_range(rules, message):
 
 
 def test_fewer_evaluations_than_a_generation():
-    with pytest.raises(ValueError, match="max_evaluations must be at least one generation's 6, got 5"):
+    with pytest.raises(ValueError, match="must be at least the 6 whole trainings that a generation is worth, got 5"):
         search(stop=jaxga.Stop(max_evaluations=5))
 
 

@@ -368,7 +368,12 @@ class Options:
     ] = None
     max_evaluations: Annotated[
         int | None,
-        Option(min=1, rich_help_panel=_STOP, show_default=False, help="Trainings: members x replicates, never more."),
+        Option(
+            min=1,
+            rich_help_panel=_STOP,
+            show_default=False,
+            help="Whole trainings, never more: members x replicates, under a schedule lanes x replicates / parts.",
+        ),
     ] = None
     no_report: Annotated[
         bool,

@@ -103,7 +103,9 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     failed = f"of which {_num_failed(run, history):,} failed"
     if "schedule" in run.config:
         begun = len(np.unique(history.scored.columns["member"]))
-        worth = f"all parts together are worth {show(run.result['trainings'])} trainings" if run.result else "of these"
+        worth = (
+            f"all parts together are worth {show(run.result['evaluations'])} trainings" if run.result else "of these"
+        )
         yield f"{begun:,}", "members begun", failed
         yield (
             f"{num:,}",

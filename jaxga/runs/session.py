@@ -58,8 +58,12 @@ class Search(NamedTuple):
 
     @property
     def trainings_each(self) -> float:
-        """How many whole trainings a generation is worth."""
-        return num_members(self.algorithm, self.layout) * self.num_replicates / self.num_parts
+        """How many whole trainings of one member under one seed a generation is worth."""
+        return self.evaluations(1)
+
+    def evaluations(self, num_generations: int) -> float:
+        """How many whole trainings of one member under one seed so many generations are worth."""
+        return num_generations * num_members(self.algorithm, self.layout) * self.num_replicates / self.num_parts
 
     def initial_state(self) -> State:
         """The state before the first generation."""
@@ -239,14 +243,13 @@ def write_result(
         reason: why it ended early, None where it did not.
         seconds: where the time went, by part.
     """
-    task = search.task
+    task, evaluations = search.task, search.evaluations(reached.num_done)
     scores = {} if fresh is None else {task.objective.name: fresh.value, **fresh.metrics}
     result = {
         "status": status,
         "reason": reason,
         "generations": reached.num_done,
-        "evaluations": reached.num_done * search.algorithm.population_size * search.num_replicates,
-        "trainings": reached.num_done * search.trainings_each,
+        "evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
         **best_settings(task.space, reached.best_genome),
         "best_value": task.objective.sign * reached.best_loss,
         "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},

@@ -24,8 +24,9 @@ class Stop:
             generation is one part of each training, and the first that counts is after the first whole training.
         max_seconds: start no generation after which the run is expected to take longer than this, in seconds, above 0.
             Everything counts: compiling, the winner's evaluation, the report, and the time before a resume.
-        max_evaluations: start no generation that would exceed this number of trainings (members x replicates; under a
-            schedule the parts that were trained count, as so many whole trainings).
+        max_evaluations: start no generation that would exceed this number of evaluations: whole trainings of one member
+            under one seed. A generation is worth members x replicates of them, under a schedule lanes x replicates /
+            parts.
 
     Raises ``ValueError`` for a value outside its range.
 
@@ -57,7 +58,8 @@ class Stop:
             return num_generations
         if self.max_evaluations < evaluations_each:
             raise ValueError(
-                f"max_evaluations must be at least one generation's {evaluations_each:g}, got {self.max_evaluations}"
+                f"max_evaluations must be at least the {evaluations_each:g} whole trainings that a generation is "
+                f"worth, got {self.max_evaluations}"
             )
         return min(num_generations, int(self.max_evaluations / evaluations_each + 1e-9))
 

@@ -107,7 +107,10 @@ def test_no_more_evaluations_than_allowed(tmp_path, limit, generations):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--max-evaluations", "5"], "--max-evaluations must be at least one generation's 6, got 5"),
+        (
+            ["--max-evaluations", "5"],
+            "--max-evaluations must be at least the 6 whole trainings that a generation is worth",
+        ),
         (["--target", "nan"], "--target must be a finite number"),
         (["--max-seconds", "0"], "--max-seconds must be above 0"),
         (["--patience", "0"], "--patience"),
