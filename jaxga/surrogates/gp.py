@@ -19,7 +19,8 @@ from jaxga.surrogates.linalg import inverse_root
 # A fit starts with length scales of half the cube (more in more dimensions, where distances grow) and little noise.
 _LOG_LENGTH, _LOG_NOISE = math.log(0.5), -6.0
 _LENGTH_BOUNDS, _NOISE_BOUNDS = (-4.5, 3.5), (-10.0, 1.0)
-_JITTER = 1e-5
+# Added to the diagonal: a constant, and so many roundings of the greatest row sum, a bound of the greatest eigenvalue.
+_JITTER, _JITTER_ROUNDINGS = 1e-5, 4.0 * 2.0**-24
 
 
 class Hyperprior(NamedTuple):
@@ -86,9 +87,14 @@ class Matern(NamedTuple):
 
 
 def gram(theta: Array, matrix: Array, valid: Array) -> Array:
-    """The covariance of the data; a row that is not valid has no covariance with other rows."""
-    both = valid[:, None] & valid[None, :]
-    return jnp.where(both, matrix, 0.0) + jnp.diag(jnp.where(valid, jnp.exp(theta[-1]) + _JITTER, 1.0))
+    """The covariance of the data; a row that is not valid has no covariance with other rows.
+
+    Many points that the kernel hardly tells apart make a matrix whose factor float32 cannot compute: the more they are,
+    the more is added to the diagonal.
+    """
+    matrix = jnp.where(valid[:, None] & valid[None, :], matrix, 0.0)
+    jitter = _JITTER + _JITTER_ROUNDINGS * matrix.sum(0).max()
+    return matrix + jnp.diag(jnp.where(valid, jnp.exp(theta[-1]) + jitter, 1.0))
 
 
 def slopes(theta: Array, square: Array, target: Array, valid: Array) -> tuple[Array, Array]:

@@ -240,5 +240,16 @@ def test_inverse_root(size):
     assert float(jnp.abs(jnp.triu(root, 1)).max()) == 0.0
 
 
+def test_the_posterior_of_many_points_close_together_is_computed():
+    """The end of a search: most points around the best one, length scales of the whole cube, hardly any noise."""
+    rng = np.random.default_rng(0)
+    near = 0.5 + 10.0 ** rng.uniform(-3.0, -1.0, (448, 1)) * rng.normal(size=(448, 5))
+    points = jnp.asarray(np.concatenate([near, rng.uniform(size=(64, 5))]), jnp.float32)
+    theta = jnp.array([2.0, 2.0, 2.0, 2.0, -1.0, -10.0])
+    matrix = gram(theta, Matern((False,) * 5)(theta, points, points), jnp.ones(512, bool))
+    root = np.asarray(inverse_root(matrix), np.float64)
+    np.testing.assert_allclose(root @ np.asarray(matrix, np.float64) @ root.T, np.eye(512), atol=0.1)
+
+
 def test_inverse_root_of_an_indefinite_matrix_is_finite():
     assert bool(jnp.isfinite(inverse_root(jnp.ones((96, 96)) - 1e-6 * jnp.eye(96))).all())
