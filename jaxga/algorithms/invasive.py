@@ -29,6 +29,7 @@ from jaxga.text import shorten
 # judgement.
 _NUM_PARENTS, _PARENTS_A_MEMBER = 32, 2  # a small population has few generations to spend on variety
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
+_NUM_REPEATS = 2  # evaluations of the best again, to find out whether there is noise
 _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / (n + 9), the surrogate's mean the rest
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
 _NUM_CANDIDATES = 1024
@@ -59,9 +60,17 @@ class Beliefs(NamedTuple):
 
 
 class InvasiveState(NamedTuple):
-    """generation i32[]; noisy bool[], whether the objective is; the archive, what is believed of it, the surrogate."""
+    """Attributes:
+    generation: i32[], how many were told.
+    num_bred: i32[], how many were asked for after the founders: a warm start tells some that were not.
+    noisy: bool[], whether the objective is.
+    archive: the evaluations.
+    beliefs: what is believed of them.
+    params: the surrogate's.
+    """
 
     generation: Array
+    num_bred: Array
     noisy: Array
     archive: Archive
     beliefs: Beliefs
@@ -189,9 +198,8 @@ def invasive_ga(
     has_model = num_invaders != 0 and surrogate is not None
     most_invaders = least_invaders = num_invaders or 0
     if num_invaders is None and has_model:
-        most_invaders, least_invaders = (round(s * population_size) for s in (_INVADER_SHARE, _NOISY_INVADER_SHARE))
-        if least_share is not None:  # few members begin in a generation
-            least_invaders = max(least_invaders, 1)
+        shares = (_INVADER_SHARE, _NOISY_INVADER_SHARE)
+        most_invaders, least_invaders = (max(round(share * population_size), 1) for share in shares)
     plan = _Plan(
         space=space,
         population_size=population_size,
@@ -226,6 +234,7 @@ def _init(plan: _Plan, key: Array) -> InvasiveState:
     size = plan.archive_size
     return InvasiveState(
         generation=jnp.zeros((), jnp.int32),
+        num_bred=jnp.zeros((), jnp.int32),
         noisy=jnp.array(plan.noisy is True),
         archive=empty(size, plan.space.size),
         beliefs=Beliefs(
@@ -243,11 +252,12 @@ def _ask(plan: _Plan, key: Array, state: InvasiveState) -> tuple[Offspring, Inva
         del state
         return Offspring.without_parents(founders(key, plan.population_size, plan.space))
 
-    return jax.lax.cond(state.generation == 0, found, partial(_next_generation, plan), key, state), state
+    offspring = jax.lax.cond(state.generation == 0, found, partial(_next_generation, plan), key, state)
+    return offspring, state._replace(num_bred=state.num_bred + (state.generation > 0))
 
 
 def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring:
-    """Children, then invaders; the last place is for another evaluation of the best, while noise is sought or found."""
+    """Children, then invaders; the last child gives way to the best once more, while noise is sought or found."""
     key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive.genomes, archive.number, beliefs.worth, plan.num_parents)
@@ -273,16 +283,16 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     genomes, predicted, numbers = members.genomes[taken], members.mean[taken], numbers[taken]
     species = jnp.where(invades, Species.INVADER, Species.CHILD).astype(jnp.int32)
 
-    # The best is evaluated again in two early generations, to find out whether there is noise; with noise always.
-    again = state.noisy | (plan.finds_noise & (state.generation <= 2))
+    # The best is evaluated again in the first generations, to find out whether there is noise; with noise always.
+    again = state.noisy | (plan.finds_noise & (state.num_bred < _NUM_REPEATS))
     # Under a schedule a generation is one part of a training, and few members begin in it: a repetition in each would
     # take many of them.
     again &= state.generation % plan.repeat_every == 0
-    last = again & (place == plan.population_size - 1)
-    genomes = jnp.where(last[:, None], archive.genomes[beliefs.best], genomes)
-    species = jnp.where(last, int(Species.SURVIVOR), species)
-    numbers = jnp.where(last[:, None], jnp.stack([archive.number[beliefs.best], -1]), numbers)
-    predicted = as_loss(archive, beliefs.target, jnp.where(last, beliefs.mean[beliefs.best], predicted))
+    survives = again & (place == (num_children - 1) % plan.population_size)
+    genomes = jnp.where(survives[:, None], archive.genomes[beliefs.best], genomes)
+    species = jnp.where(survives, int(Species.SURVIVOR), species)
+    numbers = jnp.where(survives[:, None], jnp.stack([archive.number[beliefs.best], -1]), numbers)
+    predicted = as_loss(archive, beliefs.target, jnp.where(survives, beliefs.mean[beliefs.best], predicted))
     predicts = (plan.model is not None) & archive.valid.any()
     return Offspring(genomes, species, numbers, jnp.where(predicts, predicted, jnp.inf))
 

@@ -79,9 +79,10 @@ def _standardised(target: Array, valid: Array) -> Array:
 
 
 def _winsorised(archive: Archive, gap: Array) -> Array:
-    # Relative to the least loss, so that float32 keeps the digits that matter.
-    shifted = archive.loss - jnp.min(archive.loss)
-    return _standardised(jnp.minimum(jnp.where(archive.valid, shifted, 0.0), 2.0 * gap), archive.valid)
+    # Relative to the least loss, so that float32 keeps the digits that matter; in units of the clip, so that their
+    # squares do not vanish, however small the losses are.
+    shifted = (archive.loss - jnp.min(archive.loss)) / jnp.where(gap > 0, 2.0 * gap, 1.0)
+    return _standardised(jnp.minimum(jnp.where(archive.valid, shifted, 0.0), 1.0), archive.valid)
 
 
 def _normal_score(archive: Archive) -> Array:

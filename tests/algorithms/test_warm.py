@@ -54,6 +54,18 @@ def test_the_surrogate_knows_earlier_evaluations_at_the_first_generation():
     assert (bred.parents == -1).all()
 
 
+def test_noise_is_found_however_many_evaluations_are_known():
+    plain = invasive_ga(SPACE, population_size=8, archive_size=64, num_candidates=64, surrogate="quadratic_ridge")
+    earlier = SPACE.snap(jax.random.uniform(jax.random.key(9), (40, 2)))
+    algorithm, key = informed(plain, earlier, bowl(earlier)), jax.random.key(0)
+    state = algorithm.init(key)
+    for _ in range(2):
+        offspring, state = algorithm.ask(key, state)
+        assert int((offspring.species == Species.SURVIVOR).sum()) == 1
+        state, _ = algorithm.tell(key, state, offspring.genomes, bowl(offspring.genomes) + 0.1, jnp.zeros(8))
+    assert bool(state.noisy)
+
+
 def test_they_count_for_the_best_and_a_failed_one_does_not():
     earlier = jnp.array([[0.35, 0.35], [0.9, 0.95], [0.1, 0.15]])
     search = informed(random_search(SPACE, population_size=2), earlier, jnp.array([jnp.nan, 1.0, -3.0]))
