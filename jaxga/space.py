@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -599,7 +600,7 @@ class SearchSpace:
         return {name: dimension.decode(clipped[..., i]) for i, (name, dimension) in enumerate(self.items)}
 
     def encode(self, setting: Mapping[str, Any]) -> np.ndarray:
-        """One setting in its own units to its genome f32[D]; the inverse of :meth:`setting`.
+        """One setting in its own units to its genome f32[D], snapped; the inverse of :meth:`setting`.
 
         Raises ``ValueError`` for a missing, inactive or unknown name and for a value outside its range.
         """
@@ -615,7 +616,9 @@ class SearchSpace:
             ]
         except ValueError as error:
             raise ValueError(f"SearchSpace: {dict(setting)!r}: {error}") from None
-        return np.clip(np.array(genes, np.float32), 0.0, 1.0)
+        # Compiled, as in a search: its logarithm and numpy's differ in the last bit. Under a trace of the caller too.
+        with jax.ensure_compile_time_eval():
+            return np.asarray(_snapped(self, np.array(genes, np.float32)))
 
     @property
     def _middle(self) -> np.ndarray:
@@ -740,3 +743,6 @@ class SearchSpace:
             except ValueError as error:
                 raise ValueError(f"SearchSpace: {name}: {error}") from None
         return cls(dimensions)
+
+
+_snapped = jax.jit(SearchSpace.snap, static_argnums=0)

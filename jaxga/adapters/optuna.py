@@ -244,7 +244,6 @@ class _Search:
             return
         if genome is None or {name: trial.params[name] for name in active} != given:  # enqueued, or from before
             genome = self._space.encode({name: setting[name] for name in active})
-            genome = np.asarray(self._space.snap(jnp.asarray(genome)))
         sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
         self._finished.append((trial.number, genome, sign * values[0] if values else math.inf))
 
