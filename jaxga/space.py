@@ -128,16 +128,23 @@ class _Dimension:
     def _check(self, value: Any) -> Any:
         """The value as a number in ``[low, high]``, whole where the dimension is; ``ValueError`` for any other."""
         number = _finite(self, "value", value)
-        # Rounding a bound to float32 moves it by less than one part in 10^6.
-        slack = 1e-6 * max(abs(self.low), abs(self.high))
-        if not self.low - slack <= number <= self.high + slack:
+        nearest = round(number) if self.is_discrete else number
+        slack_low, slack_high = self._slack
+        if not self.low - slack_low <= nearest <= self.high + slack_high:
             raise ValueError(f"{type(self).__name__}: value must lie in [{self.low!r}, {self.high!r}], got {value!r}")
-        if not self.is_discrete:
-            return number
         # float32 or a text file may have moved a whole number by one part in 10^6.
-        if abs(number - round(number)) > 1e-6 * max(1.0, abs(number)):
+        if self.is_discrete and abs(number - nearest) > 1e-6 * max(1.0, abs(number)):
             raise ValueError(f"{type(self).__name__}: value must be a whole number, got {value!r}")
-        return round(number)
+        return nearest
+
+    @property
+    def _slack(self) -> tuple[float, float]:
+        """How far a value may lie below ``low`` and above ``high``: float32 moves a number by less than 1e-6 of it."""
+        if self.is_discrete:
+            return 0.0, 0.0  # the value was rounded
+        largest = max(abs(self.low), abs(self.high))
+        # The ends of a logarithmic range differ by orders of magnitude.
+        return (1e-6 * self.low, 1e-6 * self.high) if self.is_log else (1e-6 * largest, 1e-6 * largest)
 
     def level(self, value: Any) -> int:
         """The number of a value's level, from 0; ``ValueError`` where it has none."""

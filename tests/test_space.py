@@ -145,8 +145,14 @@ def test_a_space_survives_json():
         (Uniform(0.0, 1.0), "high"),
         (Uniform(0.0, 1.0), "nan"),
         (LogUniform(1e-3, 1.0), "0"),
+        (LogUniform(1e-12, 1e12), "-5.0"),
+        (LogUniform(1e-12, 1e12), "9e-13"),
+        (LogUniform(1e-12, 1e12), "1100000000000.0"),
         (Integer(1, 4), "2.5"),
         (Integer(1, 4), "5"),
+        (Integer(0, 3_000_000), "-1"),
+        (Integer(0, 3_000_000), "3000001"),
+        (LogInteger(1, 100_000), "0.9"),
         (Integer(1, 4), "True"),
         (LogInteger(1, 4), ""),
         (Categorical([1, 2]), "3"),
@@ -159,6 +165,14 @@ def test_text_that_is_no_value_is_refused(dimension, cell):
     with pytest.raises(ValueError, match=f"{type(dimension).__name__}: value must .* got '?{cell}") as raised:
         dimension.from_text(cell)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("low", [1.7e-12, 0.3, 1.1e9])
+def test_a_bound_that_float32_moved_is_a_value(low):
+    for dimension in (LogUniform(low, 3 * low), Uniform(low, 3 * low)):
+        for bound in (np.float32(low), np.float32(3 * low)):
+            assert math.isclose(dimension.from_text(str(bound)), bound, rel_tol=1e-6)
+            assert -1e-6 < dimension.encode(bound) < 1.0 + 1e-6
 
 
 @pytest.mark.parametrize("value", [1, 2, 3, 99, 1_000, 54_321, 99_999, 100_000])
