@@ -410,9 +410,14 @@ class Categorical(_Dimension):
 
     def _position(self, value: Any) -> int:
         """The place of a value among the choices; ``ValueError`` where it is none of them."""
-        for i, choice in enumerate(self.choices):
-            if choice == value or _same_float(choice, value):
-                return i
+        value = _plain(value)  # numpy compares its float32 with a whole number in float32
+        if value in self.choices:
+            return self.choices.index(value)
+        # Whole numbers are never float32, which does not tell those above 2^24 from their neighbours.
+        if not self._is_whole:
+            for i, choice in enumerate(self.choices):
+                if _same_float(choice, value):
+                    return i
         raise ValueError(f"Categorical: value must be one of {list(self.choices)!r}, got {value!r}")
 
     def to_python(self, value: Any) -> Any:

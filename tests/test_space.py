@@ -115,6 +115,18 @@ def test_a_value_survives_its_text():
                 assert np.float32(position) == np.float32(again)
 
 
+def test_large_whole_choices_are_not_taken_for_their_neighbours():
+    choices = [2**24, 2**24 + 1, 2**31 - 2, 2**31 - 1]  # in float32 two numbers
+    dimension = Categorical(choices)
+    assert [dimension.from_text(str(choice)) for choice in choices] == choices
+    assert [dimension.level(float(choice)) for choice in choices] == [0, 1, 2, 3]
+    np.testing.assert_array_equal(dimension.positions(np.array(choices)), [0, 1, 2, 3])
+    with pytest.raises(ValueError, match="value must be one of"):
+        dimension.encode(np.float32(2**31))
+    # Beside a number that is not whole they decode to float32.
+    assert Categorical([0.5, 2**24 + 1]).level(np.float32(2**24 + 1)) == 1
+
+
 def test_a_column_has_the_type_that_a_person_reads():
     assert {name: dimension.dtype.kind for name, dimension in SPACE.items} == {
         "lr": "f",
