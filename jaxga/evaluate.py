@@ -99,12 +99,12 @@ def member_keys(key: Array, num_members: int, num_replicates: int) -> Array:
 def mean_scores(task: Task, value: Array, metrics: dict[str, Array]) -> Scores:
     """The scores of P members from the values f32[P, R] and the metrics [P, R, ...] of their R replicates."""
     num_replicates = value.shape[1]
-    mean = _mean(value)
-    loss = task.objective.sign * mean
+    loss = task.objective.sign * _mean(value)
     failed = ~jnp.isfinite(loss)
     loss_var = jnp.zeros_like(loss)
     if num_replicates > 1:
-        variance = jnp.var(value, axis=1, ddof=1, mean=mean[:, None])
+        unit = _unit(num_replicates)
+        variance = (value * unit).var(axis=1, ddof=1) / unit**2
         loss_var = jnp.minimum(variance, _MAX_VARIANCE) / num_replicates
     return Scores(
         loss=jnp.where(failed, jnp.inf, loss),
@@ -116,10 +116,13 @@ def mean_scores(task: Task, value: Array, metrics: dict[str, Array]) -> Scores:
 
 def _mean(x: Array) -> Array:
     """f32[P, ...]: the mean over the replicates of [P, R, ...], finite where these are."""
-    num_replicates = x.shape[1]
-    # The sum of large numbers would overflow. A power of two changes no digit of the mean.
-    unit = 0.5 ** math.ceil(math.log2(num_replicates))
-    return (x.astype(jnp.float32) * unit).sum(axis=1) / (num_replicates * unit)
+    unit = _unit(x.shape[1])
+    return (x.astype(jnp.float32) * unit).mean(axis=1) / unit
+
+
+def _unit(num_replicates: int) -> float:
+    """A factor with which the sum of so many numbers does not overflow. A power of two changes none of their digits."""
+    return 0.5 ** math.ceil(math.log2(num_replicates))
 
 
 def named_metrics(metrics: Any) -> dict[str, Any]:
