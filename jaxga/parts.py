@@ -1,5 +1,6 @@
 """Trainings side by side, part by part: W lanes, each of R replicates."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxga.base import PyTree
+from jaxga.batches import in_batches
 from jaxga.evaluate import SEEDS, Scores, Seeds, mean_scores, member_keys, named_metrics, over_members
 from jaxga.evolution import shared_key
 from jaxga.text import check_choice
@@ -26,6 +28,8 @@ class Parts:
         check_choice("seeds", seeds, SEEDS)
         self._num_replicates, self._seeds = num_replicates, seeds
         lane_chunk = None if chunk_size is None else max(1, chunk_size // num_replicates)
+        # A chunk that does not hold one lane divides it.
+        self._at_once = num_replicates if chunk_size is None else min(chunk_size, num_replicates)
         self._each = partial(over_members, chunk_size=lane_chunk, mesh=mesh)
         self._mesh = mesh
 
@@ -41,7 +45,7 @@ class Parts:
 
         def begun(task: Any, _: None, job: tuple[Array, Array]) -> PyTree:
             keys, genome = job
-            return jax.vmap(partial(_begin, task), (0, None))(keys, genome)
+            return self._over_replicates(lambda key: _begin(task, key, genome), keys)
 
         return self._each(begun, task, (keys, genomes))
 
@@ -51,7 +55,7 @@ class Parts:
         def advanced(task: Any, _: None, job: tuple[Array, PyTree, Array, Array]) -> PyTree:
             keys, carry, genome, part = job
             setting = task.space.decode(genome)
-            return jax.vmap(lambda key, carry: task.advanced(key, carry, setting, part))(keys, carry)
+            return self._over_replicates(lambda key, carry: task.advanced(key, carry, setting, part), keys, carry)
 
         return self._each(advanced, task, (keys, carry, genomes, part))
 
@@ -61,10 +65,18 @@ class Parts:
         def scored(task: Any, _: None, job: tuple[Array, PyTree, Array]) -> tuple[Array, dict[str, Array]]:
             keys, carry, genome = job
             setting = task.space.decode(genome)
-            found = jax.vmap(lambda key, carry: task.scored(key, carry, setting)._replace(model=None))(keys, carry)
-            return jnp.asarray(found.value, jnp.float32), named_metrics(found.metrics)
+
+            def one(key: Array, carry: PyTree) -> tuple[Array, dict[str, Array]]:
+                found = task.scored(key, carry, setting)
+                return jnp.asarray(found.value, jnp.float32), named_metrics(found.metrics)
+
+            return self._over_replicates(one, keys, carry)
 
         return mean_scores(task, *self._each(scored, task, (keys, carry, genomes)))
+
+    def _over_replicates(self, function: Callable[..., PyTree], *lane: PyTree) -> PyTree:
+        """``function`` of each replicate of one lane, as many side by side as the chunk size allows."""
+        return in_batches(lambda some: jax.vmap(function)(*some), lane, self._at_once)
 
     def everywhere(self, lanes: PyTree) -> PyTree:
         """The lanes, whole on every device. XLA (jaxlib 0.10.2) sharded their rows, and lost some of an odd number."""

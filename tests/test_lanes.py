@@ -1,7 +1,10 @@
 """Trainings in lanes: the same as whole ones, the right members dropped, resumable to the bit."""
 
 import json
+import math
+import re
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,7 @@ import jaxga
 from jaxga import Evaluation, LogUniform, Objective, SearchSpace, Uniform, evolution, lanes
 from jaxga.base import Measured, Outcome
 from jaxga.cli.export import main as export
+from jaxga.parts import Parts
 from jaxga.report.rungs import audit, rungs
 from jaxga.runs.history import read_csv
 from jaxga.runs.tracking import scalars
@@ -119,6 +123,27 @@ def test_a_member_has_a_row_at_each_rung_up_to_its_end(halved):
 
 def test_chunks_change_nothing_but_the_rounding(halved):
     assert_equal(search(chunk_size=5).history, halved.history, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 5, 12])
+def test_a_chunk_bounds_the_replicates_of_a_lane_too(chunk_size):
+    task, genomes = Descent(), jnp.linspace(0.0, 0.8, 12).reshape(6, 2)
+
+    def trained(chunk_size):
+        parts = Parts(8, "own", chunk_size, None)
+        keys = parts.keys(jax.random.key(0), jax.random.key(1), 6)
+
+        def scores(genomes):
+            carry = parts.begin(task, keys, genomes)
+            carry = parts.advance(task, keys, carry, genomes, jnp.zeros(6, jnp.int32))
+            return parts.score(task, keys, carry, genomes)
+
+        return scores
+
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), trained(chunk_size)(genomes), trained(None)(genomes))
+    drawn = re.findall(r"f32\[([\d,]*)\] = erf_inv", str(jax.make_jaxpr(trained(chunk_size))(genomes)))
+    assert drawn
+    assert all(math.prod(map(int, shape.split(","))) <= chunk_size for shape in drawn)
 
 
 def test_dispatches_change_nothing(halved):
