@@ -32,12 +32,20 @@ def is_noisy(history: History) -> bool:
     return not np.allclose(estimates[known], history.best_evaluations[known], rtol=1e-5, atol=0.0)
 
 
-def winner_row(history: History, setting: dict[str, Any] | None) -> int:
-    """The row of the winner's best evaluation; of the best value where ``setting`` is None or in no row."""
-    loss = history.loss
-    if setting is not None and (is_winner := has_setting(history.columns, setting)).any():
-        loss = np.where(is_winner, loss, np.inf)
-    return int(np.argmin(loss))
+def winner_row(history: History, setting: dict[str, Any] | None) -> int | None:
+    """The row of the winner's best evaluation; None where ``setting`` is None, or has no value in this history.
+
+    A winner whose value the search was given at its start need not have been evaluated again.
+    """
+    if setting is None:
+        return None
+    loss = np.where(has_setting(history.columns, setting), history.loss, np.inf)
+    return int(np.argmin(loss)) if np.isfinite(loss).any() else None
+
+
+def best_row(history: History) -> int:
+    """The row of the best value."""
+    return int(np.argmin(history.loss))
 
 
 def best_members(history: History) -> list[np.ndarray]:

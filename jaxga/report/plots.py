@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from jaxga.base import Species
 from jaxga.report.axes import log_ticks, shortened, spans_decades
-from jaxga.report.findings import is_noisy, quartiles, winner_row
+from jaxga.report.findings import best_row, is_noisy, quartiles, winner_row
 from jaxga.runs.draft import draft
 from jaxga.runs.history import History
 
@@ -84,10 +84,11 @@ def convergence_figure(history: History, title: str = "") -> Figure:
 def search_space_figure(history: History, best: dict[str, Any] | None = None, title: str = "") -> Figure:
     """Every member by species: on a map of two hyperparameters, else in one panel a hyperparameter.
 
-    A star marks the best evaluation of the setting ``best``, or of all members.
+    A star marks the best evaluation of the setting ``best``; that of all members where it is None or was not evaluated.
     """
     space, objective, columns = history.space, history.objective, history.columns
-    star = winner_row(history, best)
+    row = winner_row(history, best)
+    star = best_row(history) if row is None else row
     places = {name: dimension.positions(columns[name]) for name, dimension in space.items}
     value = np.where(np.isfinite(columns["value"]), columns["value"], np.nan).astype(float)
     with mpl.rc_context(STYLE):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxga.report import figures
-from jaxga.report.findings import Interval, Invasion, invasion, is_noisy, winner_row
+from jaxga.report.findings import Interval, Invasion, best_row, invasion, is_noisy, winner_row
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
 from jaxga.report.lineage import by_part, lineage
 from jaxga.report.ranking import Ranking, ranking
@@ -366,10 +366,15 @@ def _importance(names: list[str], found: Importances) -> str:
 
 
 def _curves(run: SavedRun, history: History) -> Iterator[Section]:
-    label = "winner, its best training" if run.result else "best member"
-    if drawn := figures.curves(history, winner_row(history, run.result.get("best")), label):
-        whose = "winner" if run.result else "best member"
-        yield "Learning curves", _paragraph(f"The {whose} and the other members; bands are the middle half."), drawn
+    row = winner_row(history, run.result.get("best"))
+    whose, label = "winner", "winner, its best training"
+    if row is None:
+        row, whose, label = best_row(history), "best member of this run", "best member of this run"
+    if drawn := figures.curves(history, row, label):
+        text = f"The {whose} and the other members; bands are the middle half."
+        if run.result and whose != "winner":
+            text += " The search did not train the winner itself."
+        yield "Learning curves", _paragraph(text), drawn
 
 
 def _time(run: SavedRun, history: History) -> Iterator[Section]:

@@ -63,6 +63,17 @@ def test_without_noise_there_is_one_best(tmp_path):
     assert "chance, because" not in text
 
 
+def test_a_curve_is_the_winners_only_where_the_search_trained_it(tmp_path):
+    path = write_run(tmp_path, metrics=MATRIX["curves"]["metrics"])
+    assert "winner, its best training" in page(path)
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps(result | {"best": {"x": 0.123, "rate": 0.001}}))
+    text = page(path)
+    assert "winner, its best training" not in text
+    assert "The best member of this run and the other members" in text
+    assert "The search did not train the winner itself." in text
+
+
 def test_members_that_failed_are_counted(tmp_path):
     text = says(write_run(tmp_path, **MATRIX["a generation that failed"]))
     assert "32 members trained of which 8 failed" in text

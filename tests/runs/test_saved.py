@@ -7,7 +7,7 @@ import pytest
 
 import jaxga
 from jaxga import Categorical, Objective, SavedRun, SearchSpace, Uniform
-from jaxga.report.findings import winner_row
+from jaxga.report.findings import best_row, winner_row
 from jaxga.runs.history import History
 from tests.report.example_runs import write_run
 
@@ -29,12 +29,14 @@ def example_history():
     ("setting", "row"),
     [
         ({"rate": 0.4000000059604645, "kind": "True"}, 4),  # its best evaluation, not the best member
-        ({"rate": 0.1, "kind": "b"}, 2),  # not in the history
-        (None, 2),  # the run did not end
+        ({"rate": 0.1, "kind": "b"}, None),  # not in the history
+        ({"rate": 0.2, "kind": "b"}, None),  # failed there
+        (None, None),  # the run did not end
     ],
 )
 def test_the_row_marked_is_the_winners(setting, row):
     assert winner_row(example_history(), setting) == row
+    assert best_row(example_history()) == 2
 
 
 def write_long_run(path):
