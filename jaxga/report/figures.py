@@ -13,7 +13,7 @@ from plotly.graph_objects import Figure
 
 from jaxga.base import Objective, Species
 from jaxga.report.axes import log_ticks, shortened, spans_decades
-from jaxga.report.findings import best_members, is_noisy, quartiles
+from jaxga.report.findings import best_members, has_estimates, quartiles
 from jaxga.report.importance import Importances
 from jaxga.report.lineage import Lineage
 from jaxga.report.ranking import Ranking
@@ -134,14 +134,14 @@ def _band(figure: Figure, x: np.ndarray, bounds: np.ndarray, colour: str, name: 
 
 
 def progress(history: History) -> Figure:
-    """The estimate of the best setting and the middle half of each generation; with noise the best evaluation too."""
+    """The estimate of the best setting and the middle half of each generation; the best evaluation where it differs."""
     numbers, objective, estimates = history.numbers, history.objective, history.estimates
     bounds = quartiles(history.columns["value"], history.generations)
     shown = [bounds.ravel(), estimates]
     figure = _figure(height=380)
     _band(figure, numbers + 1, bounds, _BAND, "median and middle half of a generation")
     name = "best so far"
-    if is_noisy(history):
+    if has_estimates(history):
         best, name = history.best_evaluations, "estimate of the best setting"
         shown.append(best)
         dotted = {"color": _QUIET, "width": 1.5, "dash": "dot"}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxga.runs.history import History, has_setting
+from jaxga.runs.history import HEIR, History, has_setting
 
 # 95 % of a normal distribution lie within this many standard deviations of its mean.
 Z = 1.959964
@@ -25,11 +25,36 @@ def quartiles(values: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
     return np.array([np.percentile(v, [25, 50, 75]) if v.size else [math.nan] * 3 for v in finite]).T
 
 
-def is_noisy(history: History) -> bool:
-    """Whether the search's estimate of its best setting ever differed from the best value of a single member."""
+def has_estimates(history: History) -> bool:
+    """Whether the search's estimate of its best setting ever differed from the best value of a single member.
+
+    It does with noise, where a model forecasts what unfinished trainings will be worth, and after a warm start.
+    """
     estimates = history.estimates
     known = np.isfinite(estimates)
-    return not np.allclose(estimates[known], history.best_evaluations[known], rtol=1e-5, atol=0.0)
+    return _differ(estimates[known], history.best_evaluations[known])
+
+
+def is_noisy(history: History) -> bool:
+    """Whether trainings of one setting gave different values: replicates, or members scored at the same share of it."""
+    columns = history.scored.columns
+    # The value of an heir depends on the settings before its last one.
+    rows = np.isfinite(columns["value"]) & (columns["species"] != HEIR)
+    value, spread = (columns[name][rows].astype(float) for name in ("value", "spread"))
+    if _differ(value + spread, value):
+        return True
+    genes = [dimension.positions(columns[name][rows]) for name, dimension in history.space.items]
+    genes = np.nan_to_num(np.stack(genes), nan=-np.inf)  # what is inactive is equal to itself
+    share = columns["trained"][rows] if "trained" in columns else np.ones(len(value))
+    order = np.lexsort((value, share, *genes))
+    trained, value = np.stack([share, *genes])[:, order], value[order]
+    is_same = (trained[:, 1:] == trained[:, :-1]).all(axis=0)
+    return _differ(value[1:][is_same], value[:-1][is_same])
+
+
+def _differ(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether numbers differ by more than rounding, which another program of the same training may do otherwise."""
+    return not np.allclose(a, b, rtol=1e-5, atol=0.0)
 
 
 def winner_row(history: History, setting: dict[str, Any] | None) -> int | None:

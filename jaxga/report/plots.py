@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from jaxga.base import Species
 from jaxga.report.axes import log_ticks, shortened, spans_decades
-from jaxga.report.findings import best_row, is_noisy, quartiles, winner_row
+from jaxga.report.findings import best_row, has_estimates, quartiles, winner_row
 from jaxga.runs.draft import draft
 from jaxga.runs.history import History
 
@@ -51,7 +51,7 @@ class NotebookFigure(Figure):
 
 
 def convergence_figure(history: History, title: str = "") -> Figure:
-    """The estimate of the best setting, and median and quartiles of each generation; with noise the best evaluation."""
+    """The estimate of the best setting, the quartiles of each generation, the best evaluation where it differs."""
     x, estimates, objective = history.numbers + 1, history.estimates, history.objective
     low, middle, high = quartiles(history.columns["value"], history.generations)
     shown = [low, middle, high, estimates]
@@ -63,7 +63,7 @@ def convergence_figure(history: History, title: str = "") -> Figure:
         point = "." if len(x) == 1 else ""  # one point makes no visible line
         axes.plot(x, middle, color="#0072B2", label="median and quartiles of a generation", marker=point)
         label = "best so far"
-        if is_noisy(history):
+        if has_estimates(history):
             best, label = history.best_evaluations, "estimate of the best setting"
             shown.append(best)
             axes.plot(x, best, color="#666666", lw=1, ls=":", label="best single evaluation", **marker)

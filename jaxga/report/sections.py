@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxga.report import figures
-from jaxga.report.findings import Interval, Invasion, best_row, invasion, is_noisy, winner_row
+from jaxga.report.findings import Interval, Invasion, best_row, has_estimates, invasion, is_noisy, winner_row
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
 from jaxga.report.lineage import by_part, lineage
 from jaxga.report.ranking import Ranking, ranking
@@ -85,10 +85,10 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     name, num = history.objective.name, _num_members(history)
     value = run.best_value if run.result else _last(history.estimates)
     whose = "of the winner" if run.result else "of the best setting so far (the run did not end)"
-    if is_noisy(history):
-        yield show(value), f"{name}, estimate", f"{whose}, by the search from all its evaluations"
-        best = _last(history.best_evaluations)
-        yield show(best), f"{name}, best evaluation", f"of all {num:,} members; partly chance, because values are noisy"
+    if has_estimates(history):
+        yield show(value), f"{name}, estimate", f"{whose}, by the search from all that it knows"
+        chance = "; partly chance, because values are noisy" if is_noisy(history) else ""
+        yield show(_last(history.best_evaluations)), f"{name}, best evaluation", f"of all {num:,} members{chance}"
     else:
         yield show(value), f"{name}, best", f"{whose}, in the search; chosen as the best of {num:,}"
     for metric, values in _fresh(run).items():
@@ -143,11 +143,13 @@ def _num_failed(run: SavedRun, history: History) -> int:
 
 def _progress(run: SavedRun, history: History) -> Iterator[Section]:
     text = "The best value so far, and the middle half of each generation."
-    if is_noisy(history):
+    if has_estimates(history):
+        why = "It follows from all that the search knows: from unfinished trainings and values given at the start too."
+        if is_noisy(history):
+            why = "The estimate gets worse where further evaluations correct one that was good by chance."
         text = (
-            "The thick line is the search's estimate of its best setting after each generation. The estimate gets "
-            "worse where further evaluations correct one that was good by chance. The dotted line is the best "
-            "evaluation of a single member so far."
+            f"The thick line is the search's estimate of its best setting after each generation. {why} The dotted line "
+            "is the best evaluation of a single member so far."
         )
     yield "Progress", _paragraph(text), [figures.progress(history)]
 
@@ -162,7 +164,7 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
     elif np.allclose(fresh, value, rtol=1e-6, atol=0.0):
         text = f"Its {name} is {show(value)}, in the search and on {_seeds(len(fresh))}."
     else:
-        what = "the search's estimate" if is_noisy(history) else "the best value observed"
+        what = "the search's estimate" if has_estimates(history) else "the best value observed"
         spread = f" ± {_deviation(fresh)} (mean ± standard deviation)" if len(fresh) > 1 else ""
         text = (
             f"Its {name} in the search is {show(value)}: {what}. The winner was chosen by this value, which is "

@@ -82,9 +82,10 @@ def mixed(num_invaders, num_children):
 
 
 def noisy(path, **options):
-    """One lucky member at first, of 0.1; then 1.0, and the search believes 2, 1.5, 1.25."""
+    """One setting that is lucky at first, with 0.1; then it has 1.0, and the search believes 2, 1.5, 1.25."""
     value = lambda rng, g, x: np.append(0.1 if g == 0 else 1.0, 3 + rng.random(7))  # noqa: E731
-    return write_run(path, value=value, estimates=lambda g: [2.0, 1.5, 1.25][g], generations=3, **options)
+    bred = lambda g, genomes: np.vstack([np.full_like(genomes[:1], 0.25), genomes[1:]])  # noqa: E731
+    return write_run(path, value=value, bred=bred, estimates=lambda g: [2.0, 1.5, 1.25][g], generations=3, **options)
 
 
 def only_in(g, values):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from jaxga import Categorical
+from jaxga import Categorical, Objective, SearchSpace, Uniform
 from jaxga.base import Species
 from jaxga.report import findings, importance, ranking
+from jaxga.runs.history import History
 from tests.report.example_runs import ALL_KINDS, mixed, read, says, write_run
 
 # --- the invasion ---
@@ -51,6 +52,44 @@ def test_failed_members_are_not_among_the_best(tmp_path):
     value = lambda rng, g, genomes: np.where(np.arange(8) < 6, np.nan, genomes[:, 0])  # noqa: E731
     _, history = read(write_run(tmp_path, value=value))
     assert [len(rows) for rows in findings.best_members(history)] == [2, 4, 6, 8]
+
+
+# --- noise ---
+
+
+@pytest.mark.parametrize(
+    ("options", "is_noisy"),
+    [
+        ({}, False),
+        ({"value": lambda rng, g, x: x[:, 0]}, False),
+        ({"value": lambda rng, g, x: x[:, 0] * (1 + 1e-6 * g)}, False),  # rounding
+        ({"value": lambda rng, g, x: x[:, 0] + 0.1 * (g == 2)}, True),
+        ({"value": lambda rng, g, x: np.where(g == 1, np.nan, x[:, 0])}, False),
+        ({"value": lambda rng, g, x: x[:, 0], "replicates": 2, "noise": 0.1}, True),
+        ({"value": lambda rng, g, x: x[:, 0], "replicates": 2}, False),
+    ],
+)
+def test_noise_is_one_setting_with_two_values(tmp_path, options, is_noisy):
+    """Each generation has the same members, unless it is the first case: there no setting repeats."""
+    space = {"x": Uniform(0.5, 1.0), "kind": Categorical(("a", "b")), "y": Uniform(0.0, 1.0).when(kind="b")}
+    again = np.asarray(SearchSpace(space).snap(np.random.default_rng(0).random((8, 3), np.float32)))
+    bred = (lambda g, genomes: again) if options else None
+    # The estimate is better than any evaluation, as after a warm start: that alone is no noise.
+    _, history = read(write_run(tmp_path, space, bred=bred, estimates=lambda g: 0.0, **options))
+    assert findings.has_estimates(history)
+    assert findings.is_noisy(history) == is_noisy
+
+
+@pytest.mark.parametrize(
+    ("share", "species", "is_noisy"),
+    [([1.0, 1.0], "child", True), ([0.5, 1.0], "child", False), ([1.0, 1.0], "heir", False)],
+)
+def test_under_a_schedule_scores_after_the_same_share_are_compared(share, species, is_noisy):
+    history = History(SearchSpace(x=Uniform(0.0, 1.0)), Objective("loss"), 1)
+    columns = {"x": np.float32([0.5, 0.5]), "value": np.float32([1.0, 2.0]), "spread": np.zeros(2, np.float32)}
+    columns |= {"species": np.array([species] * 2), "trained": np.float32(share), "member": np.arange(2)}
+    history.extend(columns, {})
+    assert findings.is_noisy(history) == is_noisy
 
 
 # --- the surrogate ---

@@ -49,11 +49,19 @@ def test_the_page_is_small(tmp_path):
 
 def test_the_best_figures_are_told_apart_where_they_stand(tmp_path):
     text = says(noisy(tmp_path))
-    assert "1.25 loss, estimate of the winner, by the search from all its evaluations" in text
+    assert "1.25 loss, estimate of the winner, by the search from all that it knows" in text
     assert "0.1 loss, best evaluation of all 24 members; partly chance, because values are noisy" in text
     assert "1.25 loss, fresh ± 0 (standard deviation); of the winner, mean of 4 fresh seeds" in text
     assert "0.55 test accuracy, fresh ± 0.1 (standard deviation); of the winner, mean of 4 fresh seeds" in text
     assert "24 members trained of which 0 failed" in text
+
+
+def test_an_estimate_without_evidence_of_noise_is_not_called_noisy(tmp_path):
+    text = says(write_run(tmp_path, estimates=lambda g: -1.0))
+    assert "-1 loss, estimate of the winner, by the search from all that it knows" in text
+    assert "loss, best evaluation of all 32 members " in text
+    assert "noisy" not in text
+    assert "by chance" not in text
 
 
 def test_without_noise_there_is_one_best(tmp_path):
