@@ -106,7 +106,7 @@ class HostTask:
         except ProcessExpired as error:
             reason = f"its process ended with status {error.exitcode}"
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         warnings.warn(f"a member failed: {reason}", RuntimeWarning, stacklevel=2)
         return [np.nan] * (1 + len(self.metrics))
 

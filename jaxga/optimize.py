@@ -5,6 +5,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -110,6 +111,8 @@ def optimize(
     rules = Stop() if stop is None else stop
     if not isinstance(rules, Stop):
         raise ValueError(f"stop must be a jaxga.Stop, got {stop!r}")
+    if not isinstance(out, str | PathLike | None):
+        raise ValueError(f"out must be the path of a folder or None, got {out!r}")
     if resume and out is None:
         raise ValueError("resume needs out, the folder of the run to go on with")
     method, layout = make_scheduled(algorithm, task, population_size, schedule)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -454,6 +454,10 @@ class Conditional:
 
     dimension: Dimension
     parents: Mapping[str, Any]
+
+    def when(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise ``ValueError``: one ``when`` names all parents."""
+        raise ValueError("when: a condition is given once, with all its parents: .when(kernel='rbf', layers=2)")
 
 
 _KINDS = {kind.__name__: kind for kind in (Uniform, LogUniform, Integer, LogInteger, Categorical)}

@@ -1,6 +1,7 @@
 """A plain function as a task, the checks of a task before it is compiled, and the sizes of its runs."""
 
 import inspect
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -210,7 +211,7 @@ def _explained(method: str, task: Any) -> Iterator[None]:
         if not isinstance(name, str) or name in task.space.names:
             raise
         place, names = user_place(error), list(task.space.names)
-        raise ValueError(f"a setting has no {name!r}{place}: its names are {names}") from error
+        raise ValueError(f"nothing has the name {name!r}{place}; a setting has {names}") from error
 
 
 def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
@@ -224,7 +225,7 @@ def _check_real(what: str, figure: Any, *, max_axes: int) -> None:
 
 def user_place(error: BaseException) -> str:
     """Where in the user's own code an error came from, as ``" (train.py:12)"``; empty where that is not known."""
-    packages = (str(Path(__file__).parent), "site-packages", "<")
+    packages = (str(Path(__file__).parent), "site-packages", sysconfig.get_path("stdlib"), "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 

@@ -99,6 +99,7 @@ def test_a_conditional_space_survives_json():
             lambda: SearchSpace(c=Categorical(["a", "b"]), y=Uniform(0, 1).when(c="z")),
             r"the condition of y on c: Categorical: value must be one of \['a', 'b'\], got 'z'",
         ),
+        (lambda: SearchSpace(y=Uniform(0, 1).when(n=1).when(m=1)), "a condition is given once, with all its parents"),
         (lambda: SearchSpace(n=Integer(1, 3), y=Uniform(0, 1).when(n=[])), "at least one value of n, got none"),
         (
             lambda: SearchSpace(a=Integer(1, 2).when(b=1), b=Integer(1, 2).when(a=1)),

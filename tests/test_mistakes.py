@@ -52,6 +52,7 @@ def minimize(fitness=bowl, space=SPACE, **options):
         ({"num_replicates": "2"}, "num_replicates must be a whole number of at least 1, got '2'"),
         ({"chunk_size": 1.5}, "chunk_size must be a whole number of at least 1, got 1.5"),
         ({"num_fresh": -1}, "num_fresh must be a whole number of at least 0, got -1"),
+        ({"out": 3}, "out must be the path of a folder or None, got 3"),
         ({"fitness": SPACE, "space": bowl}, r"fitness must be a function of \(key, setting\), got SearchSpace"),
         ({"fitness": lambda setting: setting["x"]}, r"fitness must be a function of \(key, setting\), got <function"),
         ({"space": [Uniform(0, 1)]}, "space must be a SearchSpace or a dict of its dimensions"),
@@ -122,7 +123,7 @@ def test_python_cannot_see_a_traced_hyperparameter():
 
 def test_a_misspelt_hyperparameter_is_named_with_those_there_are():
     with pytest.raises(
-        ValueError, match=r"a setting has no 'rate' \(test_mistakes\.py:\d+\): its names are \['lr', 'x', 'n'\]"
+        ValueError, match=r"nothing has the name 'rate' \(test_mistakes\.py:\d+\); a setting has \['lr', 'x', 'n'\]"
     ):
         minimize(lambda key, setting: setting["rate"])
     with pytest.raises(KeyError, match="lr"):  # not the setting's own: as it was raised

@@ -106,7 +106,10 @@ class Misspells(Line):
         ),
         (Loses, "task: advance must return a carry as init does, got "),
         (Looks, r"init or advance cannot be traced \(test_trainable.py:"),
-        (Misspells, r"a setting has no 'learning_rate' \(test_trainable.py:\d+\): its names are \['lr', 'momentum'\]"),
+        (
+            Misspells,
+            r"nothing has the name 'learning_rate' \(test_trainable.py:\d+\); a setting has \['lr', 'momentum'\]",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(kind, message):

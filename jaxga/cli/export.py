@@ -16,7 +16,10 @@ from jaxga.runs.saved import SavedRun
 
 @dataclass(frozen=True)
 class Options:
-    """Write every member of a run as a trial of an Optuna study."""
+    """Write the members of a run as trials of an Optuna study.
+
+    Under a schedule these are the members that were trained to the end, each under one setting.
+    """
 
     folder: Annotated[Path, Argument(metavar="DIR", help="The run's folder.")]
     optuna: Annotated[str, Option(metavar="URL", help="The storage, as sqlite:///run.db.")]

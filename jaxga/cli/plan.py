@@ -1,6 +1,7 @@
 """What would run, as one table: the task, the search space, the algorithm, the devices."""
 
 import itertools
+import math
 
 import jax
 from rich.console import Console
@@ -54,7 +55,8 @@ def print_plan(
     plan.add_row("device", f"{num_devices}{jax.devices()[0].device_kind}, seed {options.seed}")
     plan.add_row("processes", f"{num or 'as many as the cluster has'}: {processes.reason}")
     num_trainings = num_members(search.algorithm, search.layout) * search.num_replicates
-    most = min(chunk_size or num_trainings, num_trainings)
+    num_local = math.ceil(num_trainings / max(num * jax.local_device_count(), 1))
+    most = min(chunk_size or num_local, num_local)
     plan.add_row("chunk", f"{most} of {num_trainings} trainings side by side on a device at most")
     if options.resume is not None:
         done = int(start.state.generation)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from rich.console import Console
 from typer import Argument, Option
 
 from jaxga import runtime
@@ -21,6 +20,7 @@ from jaxga.cli.start import use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task
 from jaxga.loop import as_key, evaluate_fresh
 from jaxga.runs.config import describe_data
+from jaxga.runs.progress import plain_console
 from jaxga.runs.records import write_json
 from jaxga.runs.saved import SavedRun, load
 
@@ -68,7 +68,7 @@ def _replay(options: Options) -> None:
     values = {name: np.asarray(score).tolist() for name, score in scores.items()}
     write_json(options.folder / "replay.json", {"settings": settings, "seeds": options.seeds, "values": values})
     has_test = hasattr(task, "test")
-    screen.print_winner(Console(highlight=False), task.objective, settings, run.best_value, found, has_test)
+    screen.print_winner(plain_console(), task.objective, settings, run.best_value, found, has_test)
     print(f"\nwritten: {options.folder / 'replay.json'}")
 
 

@@ -31,7 +31,7 @@ from jaxga.runs.config import WARM_START, check_identity, identity, new_config, 
 from jaxga.runs.folder import RunFolder, Start, restart
 from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
-from jaxga.runs.progress import ProgressLine
+from jaxga.runs.progress import ProgressLine, plain_console
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job = _prepare(options, found, task_arguments, [*shown_program("run"), *given])
         except MISTAKES as error:
             return fail(error)
-        console = Console(quiet=options.quiet or not is_first, highlight=False, markup=False)
+        console = plain_console(quiet=options.quiet or not is_first)
         chunk_size = job.generations.chunk_size
         print_plan(console, job.options, job.search, job.warm_start, job.start, processes, chunk_size)
         for note in job.notes:

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from jaxga import runtime
 from jaxga.result import Result
@@ -26,7 +25,7 @@ from jaxga.runs.config import (
 from jaxga.runs.folder import RunFolder, Start, has_run, restart
 from jaxga.runs.history import History
 from jaxga.runs.model import Keep, kept_model, save_model
-from jaxga.runs.progress import ProgressLine
+from jaxga.runs.progress import ProgressLine, plain_console
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.saved import SavedRun, read_config
 from jaxga.runs.session import Reached, Search, add_seconds, best_settings, follow, schedule_config, write_result
@@ -102,7 +101,7 @@ class Execution:
                 objective, num_done = search.task.objective, int(self._start.state.generation)
                 trainings_each = None if search.layout is None else search.trainings_each
                 about = (objective, search.num_generations, num_done, trainings_each)
-                line = stack.enter_context(ProgressLine(Console(), *about))
+                line = stack.enter_context(ProgressLine(plain_console(), *about))
                 consumers.append(line.write)
             consumers.append(callbacks.write)
             try:

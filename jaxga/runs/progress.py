@@ -20,6 +20,11 @@ def is_live(console: Console) -> bool:
     return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
+def plain_console(*, quiet: bool = False) -> Console:
+    """A console that prints text as it is: a user's names may have brackets and colons."""
+    return Console(quiet=quiet, highlight=False, markup=False, emoji=False)
+
+
 class ProgressLine:
     """Shows the best so far, the mean, the speed and the time left of a run.
 
