@@ -39,11 +39,14 @@ class Training(NamedTuple):
 
 
 class Winner(NamedTuple):
-    """The best training so far: of the finished ones, or before there is one of those in the lanes."""
+    """The best training so far: of the finished ones, or before there is one of those in the lanes.
+
+    ``share`` f32[] is how much of a whole training it got, 0 before there is one with a loss.
+    """
 
     training: Training
     loss: Array
-    is_finished: Array
+    share: Array
 
 
 class Lanes(NamedTuple):
@@ -81,7 +84,7 @@ def init(task: Any, algorithm: Algorithm, cohort: Cohort, num_replicates: int, k
             loss=jnp.full(size, jnp.inf, jnp.float32),
             loss_var=jnp.zeros(size, jnp.float32),
         ),
-        winner=Winner(_at(training, 0), jnp.full((), jnp.inf, jnp.float32), jnp.array(False)),
+        winner=Winner(_at(training, 0), jnp.full((), jnp.inf, jnp.float32), jnp.zeros((), jnp.float32)),
     )
     return evolution.init(algorithm, key)._replace(lanes=lanes)
 
@@ -139,9 +142,10 @@ def make_step(
         scores = scores._replace(loss=jnp.where(lanes.number >= 0, scores.loss, jnp.inf))
 
         is_end = part == num_parts - 1
-        founders = _remeasured(lanes, (part + 1) / num_parts, scores)
+        share = jnp.where(is_end, 1.0, jnp.float32((part + 1) / num_parts))  # a division may round 1 down
+        founders = _remeasured(lanes, share, scores)
         told = lax.cond(is_end, lambda state: revise(key_tell, state, founders)[0], lambda state: state, asked)
-        winner = _better(lanes.winner, training, scores.loss, is_end)
+        winner = _better(lanes.winner, training, scores.loss, share)
         failed = (lanes.number >= 0) & jnp.isinf(scores.loss)
         is_due = (part + 1 >= cohort.first) & ~is_end
         source, heirs = _exchanged(task, cohort, key_breed, lanes, scores.loss)
@@ -153,6 +157,7 @@ def make_step(
             part=jnp.broadcast_to(part + 1, (size,)),
             outcome=jnp.where(failed, int(Outcome.FAILED), outcome).astype(jnp.int32),
             bracket=jnp.zeros(size, jnp.int32),
+            trained=winner.share,
         )
         scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
         best = Best(winner.training.settings, winner.loss)
@@ -181,19 +186,19 @@ def _remeasured(lanes: Lanes, share: Array, scores: Scores) -> Measured:
     """The founders with their newest scores: of those whose lane nobody has taken over."""
     is_own = (lanes.number == lanes.founders.number) & (lanes.number >= 0)
     return lanes.founders._replace(
-        share=jnp.where(is_own, jnp.float32(share), lanes.founders.share),
+        share=jnp.where(is_own, share, lanes.founders.share),
         loss=jnp.where(is_own, scores.loss, lanes.founders.loss),
         loss_var=jnp.where(is_own, scores.loss_var, lanes.founders.loss_var),
     )
 
 
-def _better(winner: Winner, training: Training, loss: Array, is_end: Array) -> Winner:
-    """The winner, or the best lane of losses f32[W] where that is the better one."""
+def _better(winner: Winner, training: Training, loss: Array, share: Array) -> Winner:
+    """The winner, or the best lane of losses f32[W] where that is the better one; ``share`` f32[] is of the lanes."""
     least = jnp.argmin(loss)
-    is_better = jnp.where(is_end, ~winner.is_finished | (loss[least] < winner.loss), ~winner.is_finished)
+    is_better = (winner.share < 1) | ((share == 1) & (loss[least] < winner.loss))
     is_better = (is_better & jnp.isfinite(loss[least])) | jnp.isinf(winner.loss)
-    is_finished = winner.is_finished | (is_end & jnp.isfinite(loss[least]))
-    return _where(is_better, Winner(_at(training, least), loss[least], is_finished), winner)
+    share = jnp.where(jnp.isfinite(loss[least]), share, 0.0)
+    return _where(is_better, Winner(_at(training, least), loss[least], share), winner)
 
 
 def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array) -> tuple[Array, Offspring]:

@@ -43,12 +43,14 @@ class Rungs(NamedTuple):
         part: i32[M], after how many parts of its training.
         outcome: i32[M], a :class:`jaxga.base.Outcome`.
         bracket: i32[M], the number of its bracket.
+        trained: f32[], the greatest share of a training after which there is a value; 1 once a training has ended.
     """
 
     number: Array
     part: Array
     outcome: Array
     bracket: Array
+    trained: Array
 
 
 class Record(NamedTuple):
@@ -80,6 +82,11 @@ class Record(NamedTuple):
         if self.rungs is None:
             return np.ones(np.shape(self.loss), bool)
         return (self.rungs.number >= 0) & (self.rungs.outcome == Outcome.FINISHED)
+
+    @property
+    def trained(self) -> float:
+        """Of a record on the host: see :class:`Rungs`; without a schedule 1."""
+        return 1.0 if self.rungs is None else float(self.rungs.trained)
 
 
 Step = Callable[[Array, State, Task], tuple[State, Record]]

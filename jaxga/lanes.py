@@ -158,6 +158,7 @@ def make_step(
         )
         is_end = column == len(layout.ends) - 1
         lanes = lanes._replace(finished=_with_finished(lanes.finished, losses[is_end], (exists & ~failed)[is_end]))
+        has_ended = ~jnp.isnan(lanes.finished[:, -1]).all()
         source, goes_on = _moves(layout, scores.loss, forecast, correlations(lanes.finished))
         outcome = jnp.where(
             is_end, int(Outcome.FINISHED), jnp.where(goes_on, int(Outcome.WENT_ON), int(Outcome.HALTED))
@@ -167,6 +168,7 @@ def make_step(
             part=jnp.asarray(ends[column], jnp.int32),
             outcome=jnp.where(failed, int(Outcome.FAILED), outcome).astype(jnp.int32),
             bracket=jnp.asarray(bracket, jnp.int32),
+            trained=jnp.where(has_ended, 1.0, jnp.max(measured.share, where=jnp.isfinite(scores.loss), initial=0.0)),
         )
         scores = scores._replace(num_failed=failed.sum(dtype=jnp.int32))
         record = Record(state.generation, members.offspring, *scores, best=best, rungs=rungs)

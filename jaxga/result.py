@@ -9,7 +9,7 @@ import numpy as np
 from jaxga.base import PyTree
 from jaxga.evolution import State
 from jaxga.runs.history import History
-from jaxga.text import show
+from jaxga.text import show, unfinished
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Result:
     Attributes:
         best: the setting believed best, in its own units; of population-based training that of the last part.
         best_value: its value in the objective's own sign, as the search saw it. For a noisy objective this is
-            optimistic, because the setting was chosen for it.
+            optimistic, because the setting was chosen for it. Where no training ended, :attr:`trained` says so.
         fresh_values: f32[N], its values under N seeds that the search did not use.
         history: every member evaluated.
         state: the run's last state, to go on from; None where the run ended inside a dispatch of several generations.
@@ -46,6 +46,11 @@ class Result:
         return float(np.mean(self.fresh_values, dtype=np.float64)) if self.fresh_values.size else float("nan")
 
     @property
+    def trained(self) -> float:
+        """The greatest share of a training after which there is a value: below 1 where a schedule ended no training."""
+        return self.history.trained
+
+    @property
     def population(self) -> list[dict[str, Any]]:
         """The final population: the P best members of all generations, best first, as rows of the history.
 
@@ -68,8 +73,10 @@ class Result:
 
     def __repr__(self) -> str:
         setting = ", ".join(f"{name}={show(value)}" for name, value in self.best.items())
+        note = unfinished(self.trained)
+        shown = f"{show(self.best_value)} ({note})" if note else show(self.best_value)
         return (
-            f"Result({self.history.objective.name} {show(self.best_value)} at {setting}; "
+            f"Result({self.history.objective.name} {shown} at {setting}; "
             f"fresh {show(self.fresh_value)}; {len(self.history)} {self.history.unit})"
         )
 

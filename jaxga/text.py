@@ -18,6 +18,11 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def unfinished(trained: float) -> str:
+    """Says of a value that no training ended, of which the longest got the share ``trained``; empty where it is 1."""
+    return "" if trained == 1 else f"no training ended: after {100 * trained:.0f} % of one at most"
+
+
 def show_bytes(number: float) -> str:
     """A number of bytes with three significant digits.
 

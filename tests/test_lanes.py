@@ -172,6 +172,24 @@ def test_an_evaluation_is_one_whole_training_under_every_schedule(schedule, tmp_
         assert json.loads((tmp_path / name / "result.json").read_text())["evaluations"] == 24 * generations / parts
 
 
+@pytest.mark.parametrize("schedule", ["successive_halving", "population_based"])
+def test_a_run_too_short_to_end_a_training_says_so(schedule, tmp_path, capfd):
+    note = "no training ended: after 50 % of one at most"
+    found = search(schedule=schedule, num_generations=2, out=tmp_path / "short", progress=True)
+    assert "best" not in capfd.readouterr().out
+    assert found.trained == json.loads((tmp_path / "short" / "result.json").read_text())["trained"] == 0.5
+    assert note in repr(found)
+    assert note in found._repr_html_()
+    page = (tmp_path / "short" / "report.html").read_text()
+    assert f"<b>0</b><strong>trained to the end</strong><span>{note}" in page
+    assert "of the winner, after 50 % of a training at most" in page
+    whole = search(schedule=schedule, num_generations=5, out=tmp_path / "short", resume=True, progress=True)
+    assert capfd.readouterr().out.count("best") == 2
+    assert whole.trained == json.loads((tmp_path / "short" / "result.json").read_text())["trained"] == 1
+    assert note not in repr(whole)
+    assert note not in (tmp_path / "short" / "report.html").read_text()
+
+
 def test_many_searches_in_one_program_are_the_same(halved):
     options = {"population_size": 24, "num_generations": GENERATIONS, "algorithm": "random_search", "num_fresh": 2}
     _, found = jaxga.optimize_many(TASK, keys=[4, 5], schedule="successive_halving", searches_at_once=2, **options)

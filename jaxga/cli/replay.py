@@ -67,8 +67,8 @@ def _replay(options: Options) -> None:
     scores = {task.objective.name: found.value, **found.metrics}
     values = {name: np.asarray(score).tolist() for name, score in scores.items()}
     write_json(options.folder / "replay.json", {"settings": settings, "seeds": options.seeds, "values": values})
-    has_test = hasattr(task, "test")
-    screen.print_winner(plain_console(), task.objective, settings, run.best_value, found, has_test)
+    has_test, trained = hasattr(task, "test"), run.result.get("trained", 1.0)
+    screen.print_winner(plain_console(), task.objective, settings, run.best_value, found, has_test, trained)
     print(f"\nwritten: {options.folder / 'replay.json'}")
 
 

@@ -271,7 +271,7 @@ class Writers:
         result = write_result(path, search, reached, fresh, status=status, reason=reason, seconds=seconds)
         best, value = result["best"], result["best_value"]
         settings, has_test = result.get("best_by_part", [best]), hasattr(search.task, "test")
-        screen.print_winner(console, objective, settings, value, fresh, has_test)
+        screen.print_winner(console, objective, settings, value, fresh, has_test, reached.trained)
         if go_on or reason:
             console.print()
             ending = f"after generation {reached.num_done}: {reason or 'Ctrl-C'}"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jaxga.base import Evaluation, Objective
 from jaxga.report.lineage import by_part
-from jaxga.text import show
+from jaxga.text import show, unfinished
 
 
 def table(title: str, *columns: str) -> Table:
@@ -42,6 +42,7 @@ def print_winner(
     value: float,
     fresh: Evaluation,
     has_test: bool,
+    trained: float = 1.0,
 ) -> None:
     """The winner's setting, or those of the parts of its training, its value in the search, and under fresh seeds."""
     winner = table("Winner", "hyperparameter", "value")
@@ -49,7 +50,9 @@ def print_winner(
         winner.add_row(name, value_by_part)
     num_seeds = len(fresh.value)
     figures = table("Figures", "figure", "mean", "spread", "of")
-    figures.add_row(f"{objective.name}, search", show(value), "", "optimistic on average: chosen as the best")
+    figures.add_row(
+        f"{objective.name}, search", show(value), "", unfinished(trained) or "optimistic on average: chosen as the best"
+    )
     what = f"{num_seeds} fresh seed{'s' if num_seeds > 1 else ''}"
     scalars = {name: metric for name, metric in fresh.metrics.items() if np.ndim(metric) == 1}
     for name, values in {objective.name: fresh.value, **scalars}.items():

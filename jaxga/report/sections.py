@@ -17,7 +17,7 @@ from jaxga.report.rungs import Audit, Rung, audit, rungs
 from jaxga.runs.config import LENGTH
 from jaxga.runs.history import HEIR, History
 from jaxga.runs.saved import SavedRun
-from jaxga.text import show
+from jaxga.text import show, unfinished
 
 _MAX_PAIRS = 4
 _MAX_AXES = 8
@@ -85,6 +85,8 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     name, num = history.objective.name, _num_members(history)
     value = run.best_value if run.result else _last(history.estimates)
     whose = "of the winner" if run.result else "of the best setting so far (the run did not end)"
+    if history.trained < 1:
+        whose += f", after {100 * history.trained:.0f} % of a training at most"
     if has_estimates(history):
         yield show(value), f"{name}, estimate", f"{whose}, by the search from all that it knows"
         chance = "; partly chance, because values are noisy" if is_noisy(history) else ""
@@ -107,11 +109,7 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
             f"all parts together are worth {show(run.result['evaluations'])} trainings" if run.result else "of these"
         )
         yield f"{begun:,}", "members begun", failed
-        yield (
-            f"{num:,}",
-            "trained to the end",
-            worth,
-        )
+        yield f"{num if history.trained == 1 else 0:,}", "trained to the end", unfinished(history.trained) or worth
     else:
         yield f"{num:,}", "members trained", failed
 

@@ -333,6 +333,14 @@ class History:
         return whole
 
     @property
+    def trained(self) -> float:
+        """The greatest share of a training after which there is a value; 1 once a training has ended."""
+        columns = self.columns
+        if "trained" not in columns:
+            return 1.0
+        return float(columns["trained"][np.isfinite(columns["value"])].max(initial=0.0))
+
+    @property
     def loss(self) -> np.ndarray:
         """f64[N]: the value of each member with the sign that makes lower better, ``inf`` for a failed member."""
         loss = self.objective.sign * self.columns["value"].astype(float)

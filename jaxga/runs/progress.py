@@ -67,7 +67,7 @@ class ProgressLine:
         mean = self._objective.sign * float(finite.mean()) if finite.size else math.nan
         best = self._objective.sign * float(record.best.loss)
         self._pace.write(generation)
-        figures = [f"best {show(best)}"]
+        figures = [f"best {show(best)}" if record.trained == 1 else "no training has ended"]
         if self._trainings_each is None:  # the scores of a schedule are after different parts of a training
             figures += [f"mean {show(mean)}"]
         figures += [f"{int(record.num_failed)} failed"] if record.num_failed else []

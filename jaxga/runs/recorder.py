@@ -57,6 +57,7 @@ class Recorder:
         if generation.state is not None:
             found = generation.record.best
             best = {"best_genome": np.asarray(found.genome).tolist(), "best_loss": float(found.loss)}
+            best |= {"trained": generation.record.trained}
             notes = self._notes() | best | {"chunk_size": generation.chunk_size}
             self._checkpoints.save(int(generation.record.generation) + 1, generation.state, notes)
 

@@ -141,6 +141,7 @@ class Reached(NamedTuple):
         num_done: generations done.
         best_genome, best_loss: the best so far, as :class:`jaxga.base.Best` has it; the genome is None before the first
             generation.
+        trained: as :attr:`jaxga.evolution.Record.trained`.
         state: after the last generation; None where the run ended inside a dispatch of several.
         seconds: of the generations of this session, without compiling.
         compile_seconds: what compiling them took.
@@ -149,6 +150,7 @@ class Reached(NamedTuple):
     num_done: int
     best_genome: Any
     best_loss: float
+    trained: float
     state: State | None
     seconds: float
     compile_seconds: float
@@ -172,7 +174,8 @@ def follow(
     """
     notes = start.notes
     num_done = int(start.state.generation)
-    reached = Reached(num_done, notes.get("best_genome"), notes.get("best_loss", math.inf), start.state, 0.0, 0.0)
+    best = notes.get("best_genome"), notes.get("best_loss", math.inf)
+    reached = Reached(num_done, *best, notes.get("trained", 0.0), start.state, 0.0, 0.0)
     while reached.num_done < search.num_generations and runtime.agree(decide()) == GO_ON:
         generation = next(generations)
         if generation.compile_seconds:  # from now on one core may compile beside the others
@@ -184,6 +187,7 @@ def follow(
             num_done=int(record.generation) + 1,
             best_genome=record.best.genome,
             best_loss=float(record.best.loss),
+            trained=record.trained,
             state=generation.state,
             seconds=reached.seconds + generation.seconds - compiling,
             compile_seconds=reached.compile_seconds + compiling,
@@ -252,6 +256,7 @@ def write_result(
         "evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
         **best_settings(task.space, reached.best_genome),
         "best_value": task.objective.sign * reached.best_loss,
+        "trained": reached.trained,
         "fresh": {name: np.asarray(score).tolist() for name, score in scores.items()},
         "state_sha256": None if reached.state is None else digest(reached.state),
         "seconds": seconds,

@@ -20,7 +20,7 @@ def generation(number, best_loss, whole_loss=None):
         ends = not np.isnan(whole_loss)
         loss = np.array([whole_loss if ends else 0.0, 0.0])
         outcome = np.array([Outcome.FINISHED if ends else Outcome.WENT_ON, Outcome.WENT_ON])
-        rungs = Rungs(np.arange(2), np.ones(2), outcome, np.zeros(2))
+        rungs = Rungs(np.arange(2), np.ones(2), outcome, np.zeros(2), np.float32(0.5))
     record = Record(number, offspring, loss, np.zeros(2), {}, 0, Best(np.zeros(1), best_loss), rungs)
     return Generation(record, record, 1.0, 0.0)
 
