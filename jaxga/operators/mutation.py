@@ -18,7 +18,8 @@ from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 
 Rate = float | Sequence[float] | np.ndarray | None
-# The least standard deviation of a step in an integer, in levels: it leaves the level in about half of the draws.
+# The least standard deviation of a step in an integer, in widths of its level: it leaves the level in about half of
+# the draws.
 _LEAST_STEP = 0.7
 
 
@@ -42,7 +43,7 @@ def gaussian(space: SearchSpace, *, rate: Rate = None, scale: float = 0.1) -> Op
         space: the search space (D genes).
         rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
         scale: standard deviation in units of the ``scale`` given to ``apply``, above 0; an integer's is at least 0.7
-            levels.
+            of the width of its level.
     """
     check_number("gaussian: scale", scale, 0, above=True)
 
@@ -89,7 +90,7 @@ def self_adapting(
         space: the search space (D genes).
         rate: in (0, 1], one for all genes or one a gene f32[D]; default 1 / D.
         min_scale: the least standard deviation in units of the ``scale`` given to ``apply``, above 0; an integer's
-            is at least 0.7 levels.
+            is at least 0.7 of the width of its level.
         max_scale: the largest one, above ``min_scale``.
 
     Source: the idea of step sizes under selection, H.-P. Schwefel, "Numerical optimization of
@@ -114,12 +115,11 @@ def _stepping(
     name: str, space: SearchSpace, rate: Rate, step: Callable[[Array, Array, Array, Array], Array]
 ) -> Operator:
     """Ordered genes by a step ``(draws f32[D], extra f32[], genome, scale) -> f32[D]``, categories drawn anew."""
-    levels, categorical = np.asarray(space.num_levels, np.float32), jnp.asarray(space.is_categorical)
-    least = jnp.asarray(np.where(levels > 0, np.float32(_LEAST_STEP) / np.maximum(levels, 1), 0.0), jnp.float32)
-    draw = redraw(space)
+    draw, categorical = redraw(space), jnp.asarray(space.is_categorical)
 
     def change(draws: Array, extra: Array, genome: Array, scale: Array) -> Array:
-        own, smallest = step(draws, extra, genome, scale), least * _normal(draws)
+        low, high = space.level_bounds(genome)
+        own, smallest = step(draws, extra, genome, scale), _LEAST_STEP * (high - low) * _normal(draws)
         longer = jnp.where(jnp.abs(smallest) > jnp.abs(own), smallest, own)
         return jnp.where(categorical, draw(draws, genome), reflect(genome + longer))
 

@@ -180,6 +180,18 @@ def test_a_small_step_of_an_integer_leaves_its_level_in_half_of_the_draws(name):
     assert abs(moved.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
 
 
+@pytest.mark.parametrize("value", [1, 2, 20, 700])
+def test_a_small_step_leaves_levels_of_any_width(value):
+    space = SearchSpace(n=LogInteger(1, 1000), x=Uniform(0.0, 1.0))
+    genome = jnp.asarray(space.encode({"n": value, "x": 0.5}))
+    gene, (low, _), (high, _) = genome[0], *space.level_bounds(genome)
+    # Beyond either end of the level; below the range a step is reflected and has to pass the level's upper end.
+    down = gene + high if value == 1 else gene - low
+    expected = stats.norm.sf(np.array([high - gene, down]) / (0.7 * (high - low))).sum()
+    moved = mutants(mutation.gaussian(space, rate=1.0, scale=1e-4), genome)[:, 0] != np.float32(gene)
+    assert abs(moved.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
+
+
 def test_a_rate_for_each_gene():
     space = SearchSpace({str(i): Uniform(0.0, 1.0) for i in range(3)})
     changed = mutants(mutation.gaussian(space, rate=np.array([1.0, 0.2, 0.5])), jnp.full(3, 0.5)) != 0.5
