@@ -153,14 +153,18 @@ def _values(values: list[Any], space: SearchSpace, name: str) -> np.ndarray:
 
 
 def has_setting(columns: Columns, setting: Mapping[str, Any]) -> np.ndarray:
-    """bool[N]: the rows that have this setting, numbers equal to one part in 10^6 (float32)."""
+    """bool[N]: the rows that have this setting; whole numbers are equal, others to one part in 10^6 (float32)."""
     rows = np.ones(len(columns["value"]), bool)
     for name, value in setting.items():
         column = columns[name]
-        if column.dtype == object and isinstance(value, int | float) and not isinstance(value, bool):
+        if column.dtype == object and isinstance(value, float):
             column = np.array([v if isinstance(v, int | float | np.number) else np.nan for v in column], float)
-        is_number = np.issubdtype(column.dtype, np.number)
-        rows &= np.isclose(column, value, rtol=1e-6, atol=0.0) if is_number else column.astype(str) == str(value)
+        if column.dtype.kind == "i" or (isinstance(value, int) and not isinstance(value, bool)):
+            rows &= column == value
+        elif np.issubdtype(column.dtype, np.number):
+            rows &= np.isclose(column, value, rtol=1e-6, atol=0.0)
+        else:
+            rows &= column.astype(str) == str(value)
     return rows
 
 

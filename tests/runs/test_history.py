@@ -10,7 +10,7 @@ from jaxga.base import Best, Offspring
 from jaxga.evolution import Record
 from jaxga.loop import Generation
 from jaxga.runs import records
-from jaxga.runs.history import read_csv, to_columns
+from jaxga.runs.history import has_setting, read_csv, to_columns
 
 
 def test_choices_of_every_kind_come_back_as_they_were(tmp_path):
@@ -85,3 +85,17 @@ def test_parquet_has_the_rows_of_the_csv_and_the_seconds(tmp_path):
     assert table["o"] == [str(value) for value in block["o"]]
     for name in set(table) - {"o"}:
         np.testing.assert_array_equal(table[name], block[name].tolist(), err_msg=name)
+
+
+def test_rows_with_a_setting_are_those_with_its_whole_numbers():
+    whole = np.array([2_000_000, 2_000_001, 2_000_001, 2_000_002])
+    real = np.array([0.1, 0.1, 0.3, 0.1], np.float32)
+    mixed = np.array([2**24 + 1, 2**24 + 1, 0.5, 0.5], np.float32)  # of the choices 0.5 and 2^24 + 1
+    columns = {"value": np.zeros(4), "n": whole, "x": real, "c": mixed}
+    setting = {"n": 2_000_001, "x": 0.1, "c": 2**24 + 1}
+    np.testing.assert_array_equal(has_setting(columns, setting), [False, True, False, False])
+    # Columns of hyperparameters that have conditions.
+    conditional = {name: np.array([*column[:3], np.nan], object) for name, column in columns.items()}
+    np.testing.assert_array_equal(
+        has_setting({**conditional, "value": np.zeros(4)}, setting), [False, True, False, False]
+    )
