@@ -89,7 +89,7 @@ class _Dimension:
         """The type of a column of values: what a person reads, in the precision that a task was given."""
         return np.dtype(np.int64 if self.is_discrete else np.float32)
 
-    def _level(self, gene: Any) -> Any:
+    def level_of_gene(self, gene: Any) -> Any:
         """The number i32[...] of the gene's level, from 0."""
         # Clipped as a whole number, so that NaN has a level too.
         xp = _namespace(gene)
@@ -148,7 +148,7 @@ class _Dimension:
 
     def level(self, value: Any) -> int:
         """The number of a value's level, from 0; ``ValueError`` where it has none."""
-        return int(self._level(np.float32(self.encode(value))))
+        return int(self.level_of_gene(np.float32(self.encode(value))))
 
     def at_level(self, level: int) -> Any:
         """The value at a level: the inverse of :meth:`level`."""
@@ -283,7 +283,7 @@ class Integer(_Dimension):
             )
 
     def decode(self, gene: Any) -> Any:
-        return self._level(gene) + int(self.low)
+        return self.level_of_gene(gene) + int(self.low)
 
     def encode(self, value: Any) -> float:
         return (self._check(value) - self.low + 0.5) / self.num_levels
@@ -315,7 +315,7 @@ class LogInteger(_Dimension):
         """The range of the logarithm, with the level of ``high``."""
         return math.log((self.high + 1) / self.low)
 
-    def _level(self, gene: Any) -> Any:
+    def level_of_gene(self, gene: Any) -> Any:
         return self.decode(gene) - int(self.low)
 
     def decode(self, gene: Any) -> Any:
@@ -399,7 +399,7 @@ class Categorical(_Dimension):
         return np.array(self.choices).dtype if has_one_type else np.dtype(object)
 
     def decode(self, gene: Any) -> Any:
-        position = self._level(gene)
+        position = self.level_of_gene(gene)
         if not self.is_numeric:
             return position
         xp = _namespace(gene)

@@ -1,6 +1,7 @@
 """Space-filling designs, and the searches that evaluate nothing else."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxga.base import Algorithm
 from jaxga.checks import check_count, check_search
 from jaxga.operators.genes import square_distances
 from jaxga.precision import single_precision
-from jaxga.space import SearchSpace
+from jaxga.space import Dimension, SearchSpace
 
 _SOBOL_BITS = 24
 _MAX_MAXIMIN = 256
@@ -114,7 +115,7 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
 def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | None = None) -> Algorithm:
     """A full grid, P points a generation; after the last point it starts again.
 
-    A discrete gene has all its levels, or ``num_levels`` evenly spaced ones if it has more.
+    A discrete gene has all its levels, or ``num_levels`` different ones, spread evenly over the gene, if it has more.
 
     Args:
         space: the search space.
@@ -132,17 +133,29 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
         raise ValueError(f"num_levels must give at most 2**30 grid points, got {num_levels} for {space.size} genes")
     strides = np.cumprod([1, *counts[:-1]]).astype(np.int32)
     total = math.prod(counts)
+    # At most 30 genes, each with two values or more.
+    axes = [_grid_axis(dimension, count) for (_, dimension), count in zip(space.items, counts, strict=True)]
 
     def draw(key: Array, state: SamplingState) -> Array:
         del key
         place = (state.generation * population_size + jnp.arange(population_size)) % total
         level = (place[:, None] // strides[None]) % jnp.array(counts)[None]
-        # A continuous gene reaches both ends; a discrete one the middles of evenly chosen levels.
-        ends = level / (jnp.array(counts)[None] - 1.0)
-        middles = (level + 0.5) / jnp.array(counts)[None]
-        return jnp.where(jnp.asarray(space.is_discrete)[None], middles, ends)
+        return jnp.stack([axis(level[:, i]) for i, axis in enumerate(axes)], axis=1)
 
     return sampling(space, population_size, draw)
+
+
+def _grid_axis(dimension: Dimension, count: int) -> Callable[[Array], Array]:
+    """The genes of the values i32[P], from 0 to ``count - 1``, that a grid gives a dimension."""
+    if not dimension.is_discrete:
+        return lambda place: place / (count - 1.0)  # both ends included
+    place = np.arange(count)
+    evenly = dimension.level_of_gene((place + 0.5).astype(np.float32) * np.float32(1.0 / count))
+    # A wide level of a LogInteger holds several of these points: all but the first one move up to the next levels.
+    # There are enough, because the levels above are narrower.
+    levels = np.maximum.accumulate(evenly - place) + place
+    genes = np.array([dimension.encode(dimension.at_level(level)) for level in levels.tolist()], np.float32)
+    return lambda place: jnp.asarray(genes)[place]
 
 
 def _sobol_directions(num_genes: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from jaxga import Categorical, Integer, SearchSpace, Uniform
+from jaxga import Categorical, Integer, LogInteger, SearchSpace, Uniform
 from jaxga.algorithms import grid_search, latin_hypercube, sobol_search
 from jaxga.algorithms.designs import founders, latin_hypercube_sample, maximin_latin_hypercube
 
@@ -114,3 +114,24 @@ def test_a_grid_is_walked_once_and_begins_again():
     np.testing.assert_array_equal(genomes[24:], genomes[:6])
     with pytest.raises(ValueError, match=r"num_levels must give at most 2\*\*30 grid points, got 9 for 10 genes"):
         grid_search(cube(10), population_size=6, num_levels=9)
+
+
+def test_a_grid_has_every_level_equally_often_however_wide_it_is():
+    space = SearchSpace(n=LogInteger(1, 64), m=Integer(1, 3))
+    settings = space.settings(asked(grid_search(space, population_size=64, num_levels=64), 3)[0])
+    assert sorted((s["n"], s["m"]) for s in settings) == [(n, m) for n in range(1, 65) for m in range(1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("dimension", "values"),
+    [
+        (Integer(0, 19), [2, 7, 12, 17]),
+        (LogInteger(8, 512), [13, 38, 107, 304]),
+        # The middles of the twentieths of the logarithm lie in 1, 1, 2, 3, 4, 6, ...
+        (LogInteger(1, 1000), [1, 2, 3, 4, 5, 6, 9, 13, 18, 26, 37, 53, 75, 105, 149, 211, 298, 422, 596, 842]),
+    ],
+)
+def test_a_grid_of_some_levels_has_different_ones_spread_evenly(dimension, values):
+    space, num = SearchSpace(n=dimension), len(values)
+    genomes, _ = asked(grid_search(space, population_size=num, num_levels=num), 1)
+    assert [setting["n"] for setting in space.settings(genomes)] == values
