@@ -119,11 +119,13 @@ class StopState:
     def write(self, generation: Generation) -> None:
         """Take in one generation."""
         record, best_loss, whole_loss = generation.record, float(generation.record.best.loss), self.notes["whole_loss"]
+        can_be_stale = True
         if record.rungs is not None:
             # The search may believe an unfinished training best, whose score or forecast no whole one ever reaches.
             whole_loss = min(whole_loss, float(record.loss[record.is_whole].min(initial=math.inf)))
             best_loss = max(best_loss, whole_loss)
-        is_stale = self.notes["best_loss"] <= best_loss < math.inf
+            can_be_stale = whole_loss < math.inf
+        is_stale = can_be_stale and best_loss >= self.notes["best_loss"]
         self._is_compiled = True
         self._dispatch += generation.seconds - generation.compile_seconds
         if generation.state is not None:

@@ -32,6 +32,7 @@ def generation(number, best_loss, whole_loss=None):
         (Stop(target=2.0), "max", [-1.0, -1.9, -2.0, -3.0], 3),
         (Stop(patience=2), "min", [4.0, 3.0, 3.0, 2.0, 2.0, 2.0, 1.0], 6),
         (Stop(patience=1), "min", [4.0, 4.0, 3.0], 2),
+        (Stop(patience=2), "min", [np.inf, np.inf, np.inf], 2),
         (Stop(max_seconds=3.5), "min", [4.0, 3.0, 2.0, 1.0], 3),
         (Stop(max_seconds=3.0), "min", [4.0, 3.0, 2.0, 1.0], 3),
         (Stop(max_seconds=2.9), "min", [4.0, 3.0, 2.0, 1.0], 2),
