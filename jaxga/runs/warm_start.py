@@ -127,14 +127,16 @@ def _is_blank(space: SearchSpace, name: str, value: Any) -> bool:
 
 
 def _typed(name: str, dimension: Dimension, value: Any) -> Any:
-    """A value of a source in the type and precision of the history, so that all sources give the same genomes."""
+    """A value of a source as a search has it, so that all sources give the same genomes."""
     try:
         if isinstance(value, str):
             value = dimension.from_text(value)
+        if dimension.is_discrete:
+            return dimension.at_level(dimension.level(value))
         dimension.encode(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return np.array([value], dimension.dtype)[0]
+    return np.float32(value)
 
 
 def _number(value: Any) -> float:

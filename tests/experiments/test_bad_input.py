@@ -225,7 +225,9 @@ def test_brackets_in_a_table_are_shown_as_they_are(tmp_path, monkeypatch, capfd)
 
 
 def generation(number, seconds, compile_seconds=0.0, has_state=True):
-    record = SimpleNamespace(generation=number, loss=np.array([1.0, 2.0]), num_failed=0, best=Best(np.zeros(1), 0.5))
+    record = SimpleNamespace(
+        generation=number, loss=np.array([1.0, 2.0]), num_failed=0, best=Best(np.zeros(1), 0.5), trained=1.0
+    )
     return SimpleNamespace(
         record=record, seconds=seconds, compile_seconds=compile_seconds, state={} if has_state else None
     )

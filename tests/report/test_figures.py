@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxga import Categorical, Uniform
+from jaxga import Categorical, Integer, LogUniform, Uniform
 from jaxga.report import axes, figures, importance, plots
 from tests.report.example_runs import noisy, read, write_run
 
@@ -64,6 +64,15 @@ def test_ticks_say_where_they_are(values, texts):
     places, written = axes.log_ticks(np.array(values))
     assert written == texts
     assert values[0] * (1 - 1e-5) <= min(places) < max(places) <= values[1] * (1 + 1e-5)
+
+
+def test_the_picture_of_the_space_shows_the_whole_range(tmp_path):
+    """Failed members lie where no other one does."""
+    dimensions = {"x": Uniform(-9.0, 9.0), "lr": LogUniform(1e-9, 1e9), "n": Integer(-50, 50)}
+    _, history = read(write_run(tmp_path, space=dimensions, bred=lambda _, genomes: 0.4 + 0.2 * genomes))
+    for panel, dimension in zip(plots.search_space_figure(history).axes, dimensions.values(), strict=False):
+        low, high = panel.get_xlim()
+        assert low < dimension.low < dimension.high < high
 
 
 # --- names ---

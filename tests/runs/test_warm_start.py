@@ -68,6 +68,12 @@ def test_every_source_of_the_same_evaluations_gives_the_same_warm_start(earlier,
         assert found.sha256 == read[0].sha256, source
 
 
+def test_a_whole_number_that_was_rounded_is_the_nearest():
+    settings = [{"rate": 0.1, "n": 2.9999999, "kind": "a", "size": 7}]
+    (genome,) = WarmStart.read(settings, SPACE, OBJECTIVE).genomes
+    assert SPACE.setting(genome)["n"] == 3
+
+
 def test_values_are_losses_in_the_direction_of_the_new_run():
     pairs = [{"rate": 0.1, "n": 3, "kind": "a", "size": 7, "value": 2.5}]
     assert WarmStart.read(pairs, SPACE, Objective("value", "max")).loss.tolist() == [-2.5]
