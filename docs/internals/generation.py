@@ -66,7 +66,7 @@ def draw(path, state, offspring, loss, key_ask, score) -> None:
     # The dense sample as `ask` draws it: the litters first, then the candidates, every fifth a uniform draw.
     kinds = breeder(SPACE)
     num_bred = 4 * (POPULATION - POPULATION // 4)
-    parents = best_parents(archive, state.beliefs.worth, 2 * POPULATION)
+    parents = best_parents(archive.genomes, archive.number, state.beliefs.worth, 2 * POPULATION)
     is_fresh = np.concatenate([np.zeros(num_bred, bool), np.arange(SAMPLE) % 5 == 0])
     draws = uniform(jax.random.split(key_ask)[0], (len(is_fresh), kinds.num_draws))
     sample = np.asarray(breed(kinds, draws, parents, is_fresh)[0])[num_bred:]
