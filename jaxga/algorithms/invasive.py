@@ -28,7 +28,7 @@ from jaxga.text import shorten
 # From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
 # judgement.
 _NUM_PARENTS, _PARENTS_A_MEMBER = 32, 2  # a small population has few generations to spend on variety
-_INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 0.25
+_INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 1 / 6
 _NUM_REPEATS = 2  # evaluations of the best again, to find out whether there is noise
 _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / (n + 9), the surrogate's mean the rest
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
@@ -152,7 +152,7 @@ def invasive_ga(
         population_size: P, members in a generation, at least 2.
         num_parents: how many of the best members of all generations breed, in [1, P - 1]; default 2 P but at most 32.
         num_mutations: how many genes a mutation changes, about; at least 1.
-        num_invaders: how many of the P are invaders, in [0, P]; default a half, and a quarter once noise is found. 0 is
+        num_invaders: how many of the P are invaders, in [0, P]; default a half, and a sixth once noise is found. 0 is
             the control experiment: natural evolution alone, without a surrogate.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
             made for ``num_points=archive_size``; default a Gaussian process on the outputs of a Flax network.

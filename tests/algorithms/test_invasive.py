@@ -92,7 +92,7 @@ def test_noise_is_found_and_the_best_is_evaluated_again():
 
 
 @pytest.mark.parametrize(
-    ("size", "given", "invaders"), [(2, None, 1), (4, None, 1), (8, None, 2), (8, 1, 1), (8, 8, 7)]
+    ("size", "given", "invaders"), [(2, None, 1), (4, None, 1), (12, None, 2), (8, 1, 1), (8, 8, 7)]
 )
 def test_with_noise_as_many_invade_as_are_said(size, given, invaders):
     """The best, evaluated again, takes the place of a child, and of an invader only where there are no children."""
