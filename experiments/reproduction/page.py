@@ -23,7 +23,7 @@ available as numbers: each section says what the slides show, how that is read a
 `python experiments/reproduce.py` makes this page.
 
 All methods get the same number of evaluations. GA: `ga`, 4 parents, 1 mutation. Invasive GA: `invasive_ga`, the
-same, half of each generation being invaders (a quarter with noise). Grid: the smallest full grid with at least
+same, half of each generation being invaders (fewer with noise). Grid: the smallest full grid with at least
 as many points as evaluations, taken in order, so that its curve says nothing before its end (10 genes have
 1,024 points, of which the first are taken). Search *i* of every method has the same key, and its winner is
 trained again under the same fresh seeds; these values are compared, because the best value that a search has

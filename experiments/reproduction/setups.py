@@ -100,7 +100,7 @@ _GUESS = Setup(
     "guess", "10 numbers in [0, 99]", guess, "guess-the-numbers, target seed 0; value: mean distance", 10, 30, 100, 1
 )
 _MNIST = Setup("mnist", "an MLP on digits", lambda: _digits(100), _digits_details(100), 10, 10, 100, 8)
-_CARTPOLE = Setup("cartpole", "PPO on CartPole", _cartpole, _CARTPOLE_DETAILS, 8, 10, 20, 8)
+_CARTPOLE = Setup("cartpole", "PPO on CartPole", _cartpole, _CARTPOLE_DETAILS, 8, 10, 100, 8)
 _FULL = (
     _GUESS,
     _MNIST,
