@@ -14,7 +14,9 @@ def reflect(genomes: Array) -> Array:
     >>> reflect(jnp.array([-0.25, 0.5, 1.25])).tolist()
     [0.25, 0.5, 0.75]
     """
-    return 1.0 - jnp.abs(1.0 - jnp.mod(genomes, 2.0))
+    # A coordinate inside keeps its bits: a child equal to its parent is then found to be known.
+    folded = jnp.mod(genomes, 2.0)
+    return jnp.minimum(folded, 2.0 - folded)
 
 
 def square_distances(genomes: Array) -> Array:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from jaxga import Categorical, Integer, LogInteger, SearchSpace, Uniform
-from jaxga.operators import MUTATIONS, crossover, keyed, mutation, selection, survival
+from jaxga.operators import MUTATIONS, crossover, genes, keyed, mutation, selection, survival
 
 NUM = 20_000
 LOSS = jnp.array([0.4, 0.1, 0.3, 0.2, 0.5])
@@ -190,6 +190,13 @@ def test_a_small_step_leaves_levels_of_any_width(value):
     expected = stats.norm.sf(np.array([high - gene, down]) / (0.7 * (high - low))).sum()
     moved = mutants(mutation.gaussian(space, rate=1.0, scale=1e-4), genome)[:, 0] != np.float32(gene)
     assert abs(moved.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / NUM)
+
+
+def test_reflection_keeps_the_bits_of_what_is_inside():
+    inside = jax.random.uniform(jax.random.key(0), (NUM,)) ** 3  # bits below those of a number near 1
+    np.testing.assert_array_equal(genes.reflect(inside), inside)
+    np.testing.assert_allclose(genes.reflect(-inside), inside, atol=1e-6)
+    np.testing.assert_allclose(genes.reflect(inside + 1.0), 1.0 - inside, atol=1e-6)
 
 
 def test_a_rate_for_each_gene():
