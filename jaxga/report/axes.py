@@ -1,8 +1,10 @@
-"""Axes: whether one is logarithmic, its ticks, and names short enough for it."""
+"""Axes: whether one is logarithmic, its ends and ticks, and names short enough for it."""
 
 import math
 
 import numpy as np
+
+from jaxga.space import Dimension
 
 
 def spans_decades(values: np.ndarray, direction: str = "max") -> bool:
@@ -13,6 +15,16 @@ def spans_decades(values: np.ndarray, direction: str = "max") -> bool:
     """
     values = values[np.isfinite(values)].astype(float)
     return bool(values.size) and values.min() > 0 and values.max() > (10 if direction == "min" else 100) * values.min()
+
+
+def whole_range(dimension: Dimension) -> tuple[float, float]:
+    """The ends of an axis that shows the whole range of a hyperparameter, with a margin."""
+    low, high = float(dimension.low), float(dimension.high)
+    if dimension.is_log:
+        low, high = math.log10(low), math.log10(high)
+    margin = 0.5 if dimension.labels else 0.03 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    return (10.0**low, 10.0**high) if dimension.is_log else (low, high)
 
 
 def log_ticks(values: np.ndarray, most: int = 8) -> tuple[list[float], list[str]]:

@@ -12,7 +12,7 @@ from plotly.colors import sample_colorscale
 from plotly.graph_objects import Figure
 
 from jaxga.base import Objective, Species
-from jaxga.report.axes import log_ticks, shortened, spans_decades
+from jaxga.report.axes import log_ticks, shortened, spans_decades, whole_range
 from jaxga.report.findings import best_members, has_estimates, quartiles
 from jaxga.report.importance import Importances
 from jaxga.report.lineage import Lineage
@@ -100,18 +100,17 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
 
 def _gene_axis(update: Callable[..., Any], name: str, dimension: Dimension) -> None:
     """The axis of a hyperparameter, over the whole range searched."""
-    low, high = float(dimension.low), float(dimension.high)
+    ends = np.array(whole_range(dimension))
     ticks: dict[str, Any] = {"exponentformat": "power"}
     if dimension.labels:
         ticks = {"tickvals": list(range(len(dimension.labels)))}
         ticks["ticktext"] = [_name(label, 16) for label in dimension.labels]
     elif dimension.is_log:
-        ticks = {"type": "log", **_log_ticks(np.array([low, high]))}
-        low, high = math.log10(low), math.log10(high)
+        ticks = {"type": "log", **_log_ticks(np.array([dimension.low, dimension.high], float))}
+        ends = np.log10(ends)
     elif 0 < dimension.num_levels <= 12:
         ticks["dtick"] = 1
-    margin = 0.5 if dimension.labels else 0.03 * (high - low)
-    update(title=_name(name), range=[low - margin, high + margin], **ticks)
+    update(title=_name(name), range=ends.tolist(), **ticks)
 
 
 def _positions(history: History, name: str, rows: np.ndarray) -> np.ndarray:

@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from jaxga.base import Species
-from jaxga.report.axes import log_ticks, shortened, spans_decades
+from jaxga.report.axes import log_ticks, shortened, spans_decades, whole_range
 from jaxga.report.findings import best_row, has_estimates, quartiles, winner_row
 from jaxga.runs.draft import draft
 from jaxga.runs.history import History
-from jaxga.space import Dimension
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; the markers differ in black and white too.
 _LOOKS = {
@@ -167,26 +166,14 @@ def _label(axes: Axes, history: History, name: str, which: str, most: int = 8) -
     dimension = dict(history.space.items)[name]
     axis = getattr(axes, f"{which}axis")
     axis.set_label_text(_text(name.replace("_", " ")))
-    # The whole range: failed members lie where no other one does.
-    getattr(axes, f"set_{which}lim")(*_limits(dimension))
+    # The whole range: failed members may lie where no other one does.
+    getattr(axes, f"set_{which}lim")(*whole_range(dimension))
     if dimension.labels:
         axis.set_ticks(range(len(dimension.labels)), [_text(label, 14) for label in dimension.labels])
     elif dimension.is_log:
         _log_axis(axes, which, np.array([dimension.low, dimension.high], float), most)
     elif dimension.is_discrete:
         axis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _limits(dimension: Dimension) -> tuple[float, float]:
-    """The range of a dimension with a margin, in units of its axis."""
-    if dimension.labels:
-        return -0.5, len(dimension.labels) - 0.5
-    low, high = float(dimension.low), float(dimension.high)
-    if dimension.is_log:
-        margin = max((high / low) ** 0.05, 1.05)
-        return low / margin, high * margin
-    margin = 0.05 * (high - low) or 0.5
-    return low - margin, high + margin
 
 
 def _log_axis(axes: Axes, which: str, values: np.ndarray, most: int = 8) -> None:
