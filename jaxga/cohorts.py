@@ -208,9 +208,8 @@ def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array)
     worth = loss.at[jnp.argsort(loss)[num_best:]].set(jnp.inf)
     parents = best_parents(lanes.offspring.genomes, jnp.arange(size, dtype=jnp.int32), worth, num_best)
     exists = parents.weights > 0
-    parents = parents._replace(
-        weights=exists / jnp.maximum(exists.sum(), 1)
-    )  # the best now may not be the best at the end
+    # All alike: the best of them now may not be the best at the end.
+    parents = parents._replace(weights=exists / jnp.maximum(exists.sum(), 1))
     draws = uniform(key, (size, making.num_draws))
     children, rows = breed(making, draws, parents, np.zeros(size, bool))
     source, mate = rows[:, 0], rows[:, 1]

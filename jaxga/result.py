@@ -9,7 +9,7 @@ import numpy as np
 from jaxga.base import PyTree
 from jaxga.evolution import State
 from jaxga.runs.history import History
-from jaxga.text import show, unfinished
+from jaxga.text import show, show_trained
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,8 @@ class Result:
 
     def __repr__(self) -> str:
         setting = ", ".join(f"{name}={show(value)}" for name, value in self.best.items())
-        note = unfinished(self.trained)
-        shown = f"{show(self.best_value)} ({note})" if note else show(self.best_value)
         return (
-            f"Result({self.history.objective.name} {shown} at {setting}; "
+            f"Result({self.history.objective.name} {show_trained(self.best_value, self.trained)} at {setting}; "
             f"fresh {show(self.fresh_value)}; {len(self.history)} {self.history.unit})"
         )
 

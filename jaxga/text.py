@@ -19,8 +19,14 @@ def show(value: Any) -> str:
 
 
 def unfinished(trained: float) -> str:
-    """Says of a value that no training ended, of which the longest got the share ``trained``; empty where it is 1."""
+    """What to say of a value where no training ended: the longest got the share ``trained``. Empty where it is 1."""
     return "" if trained == 1 else f"no training ended: after {100 * trained:.0f} % of one at most"
+
+
+def show_trained(value: float, trained: float) -> str:
+    """A value, and in brackets what :func:`unfinished` says of it."""
+    note = unfinished(trained)
+    return f"{show(value)} ({note})" if note else show(value)
 
 
 def show_bytes(number: float) -> str:

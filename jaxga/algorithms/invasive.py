@@ -29,7 +29,7 @@ from jaxga.text import shorten
 # judgement.
 _NUM_PARENTS, _PARENTS_A_MEMBER = 32, 2  # a small population has few generations to spend on variety
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 1 / 6
-_NUM_REPEATS = 2  # evaluations of the best again, to find out whether there is noise
+_NUM_REPEATS = 2  # so often the best is evaluated again, to find out whether there is noise
 _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / (n + 9), the surrogate's mean the rest
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
 _NUM_CANDIDATES = 1024
@@ -61,8 +61,8 @@ class Beliefs(NamedTuple):
 
 class InvasiveState(NamedTuple):
     """Attributes:
-    generation: i32[], how many were told.
-    num_bred: i32[], how many were asked for after the founders: a warm start tells some that were not.
+    generation: i32[], generations told.
+    num_asked: i32[], generations asked for after the founders. A warm start tells evaluations that were not asked for.
     noisy: bool[], whether the objective is.
     archive: the evaluations.
     beliefs: what is believed of them.
@@ -70,7 +70,7 @@ class InvasiveState(NamedTuple):
     """
 
     generation: Array
-    num_bred: Array
+    num_asked: Array
     noisy: Array
     archive: Archive
     beliefs: Beliefs
@@ -234,7 +234,7 @@ def _init(plan: _Plan, key: Array) -> InvasiveState:
     size = plan.archive_size
     return InvasiveState(
         generation=jnp.zeros((), jnp.int32),
-        num_bred=jnp.zeros((), jnp.int32),
+        num_asked=jnp.zeros((), jnp.int32),
         noisy=jnp.array(plan.noisy is True),
         archive=empty(size, plan.space.size),
         beliefs=Beliefs(
@@ -253,11 +253,11 @@ def _ask(plan: _Plan, key: Array, state: InvasiveState) -> tuple[Offspring, Inva
         return Offspring.without_parents(founders(key, plan.population_size, plan.space))
 
     offspring = jax.lax.cond(state.generation == 0, found, partial(_next_generation, plan), key, state)
-    return offspring, state._replace(num_bred=state.num_bred + (state.generation > 0))
+    return offspring, state._replace(num_asked=state.num_asked + (state.generation > 0))
 
 
 def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring:
-    """Children, then invaders; the last child gives way to the best once more, while noise is sought or found."""
+    """Children, then invaders. While noise is sought or found, the best setting takes the place of the last child."""
     key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive.genomes, archive.number, beliefs.worth, plan.num_parents)
@@ -284,7 +284,7 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     species = jnp.where(invades, Species.INVADER, Species.CHILD).astype(jnp.int32)
 
     # The best is evaluated again in the first generations, to find out whether there is noise; with noise always.
-    again = state.noisy | (plan.finds_noise & (state.num_bred < _NUM_REPEATS))
+    again = state.noisy | (plan.finds_noise & (state.num_asked < _NUM_REPEATS))
     # Under a schedule a generation is one part of a training, and few members begin in it: a repetition in each would
     # take many of them.
     again &= state.generation % plan.repeat_every == 0

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxga.runs.history import History
 from jaxga.runs.saved import SavedRun
-from jaxga.text import show, unfinished
+from jaxga.text import show, show_trained
 
 _WIDTH, _HEIGHT = 240, 48
 
@@ -33,8 +33,7 @@ def result_html(best: dict[str, Any], best_value: float, fresh_values: np.ndarra
         history: of the run.
     """
     name = history.objective.name
-    note = unfinished(history.trained)
-    facts = {**best, f"{name}, in the search": f"{show(best_value)} ({note})" if note else show(best_value)}
+    facts = {**best, f"{name}, in the search": show_trained(best_value, history.trained)}
     if len(fresh_values):
         spread = f" ± {np.std(fresh_values, ddof=1):.2g}" if len(fresh_values) > 1 else ""
         seeds = f"{len(fresh_values)} fresh seed{'s' * (len(fresh_values) > 1)}"
