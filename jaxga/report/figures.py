@@ -152,13 +152,16 @@ def progress(history: History) -> Figure:
     return figure
 
 
+def _generation(history: History) -> str:
+    """What the rows of one generation are: under a schedule the trainings that ended in it, not those that began."""
+    return "generation" if history.scored is history else "whole trainings"
+
+
 def winner(history: History, fresh: np.ndarray) -> Figure:
     """The winner's values under fresh seeds beside the first and the last generation."""
     groups, value, objective = history.generations, history.columns["value"], history.objective
-    boxes = {
-        "first<br>generation": value[groups[0]],
-        "last<br>generation": value[groups[-1]],
-    }
+    what = _generation(history)
+    boxes = {f"first<br>{what}": value[groups[0]], f"last<br>{what}": value[groups[-1]]}
     if len(fresh):
         boxes["winner,<br>fresh seeds"] = fresh
     figure = _figure(height=380, showlegend=False)
@@ -447,7 +450,7 @@ def _unit_gene(places: np.ndarray, dimension: Dimension) -> tuple[np.ndarray, Ma
 def curves(history: History, best: int, label: str) -> list[Figure]:
     """One figure a recorded curve: the first generation, the later members, and the row ``best`` called ``label``."""
     figures, groups = [], history.generations
-    parts = [("first generation", groups[0], _FIRST)]
+    parts = [(f"first {_generation(history)}", groups[0], _FIRST)]
     if len(groups) > 1:
         parts.append(("later members", np.concatenate(groups[1:]), _BAND))
     for name, column in history.columns.items():

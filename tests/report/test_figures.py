@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxga import Categorical, Integer, LogUniform, Uniform
+from jaxga import Categorical, Integer, LogUniform, Objective, SearchSpace, Uniform
 from jaxga.report import axes, figures, importance, plots
+from jaxga.runs.history import History
 from tests.report.example_runs import noisy, read, write_run
 
 
@@ -16,6 +17,17 @@ def test_with_noise_convergence_shows_the_estimates(tmp_path):
     traces = {trace.name: trace.y for trace in figures.progress(history).data}
     np.testing.assert_allclose(traces["estimate of the best setting"], [2.0, 1.5, 1.25])
     np.testing.assert_allclose(traces["best single evaluation"], [0.1] * 3)
+
+
+def test_under_a_schedule_the_boxes_are_of_whole_trainings():
+    history = History(SearchSpace(x=Uniform(0.0, 1.0)), Objective("loss"), 1)
+    columns = {"x": np.linspace(0, 1, 6), "value": np.arange(6.0), "generation": np.array([0, 0, 1, 1, 2, 2])}
+    columns |= {"outcome": np.array(["went_on", "halted", "finished", "went_on", "went_on", "finished"])}
+    columns |= {"trained": np.array([0.5, 0.5, 1.0, 0.5, 0.5, 1.0]), "member": np.arange(6)}
+    history.extend(columns, {})
+    names = [box.name for box in figures.winner(history.whole, np.zeros(0)).data]
+    assert names == ["first<br>whole trainings", "last<br>whole trainings"]
+    assert [list(box.y) for box in figures.winner(history.whole, np.zeros(0)).data] == [[2.0], [5.0]]
 
 
 # --- axes ---
