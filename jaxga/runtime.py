@@ -41,6 +41,8 @@ _HEARTBEAT_TIMEOUT = 300
 _LOCAL_HEARTBEAT_TIMEOUT = 1_000_000
 # This environment variable marks the workers of start_workers: their standard input closes when process 0 ends.
 _LIFELINE = "JAXGA_LIFELINE"
+# The threads that wait for the workers of this process, and say how one ended.
+_watchers: list[threading.Thread] = []
 # Whether the processes of this machine find each other's programs in JAX's cache.
 _shares_programs = False
 # The limit of a container's memory and what it has taken of it: control groups version 2, version 1.
@@ -303,7 +305,8 @@ def start_workers(arguments: Sequence[str], num_processes: int) -> None:
             start_new_session=True,
         )
         name = f"process {i} of {num_processes}"
-        threading.Thread(target=_watch, args=(worker, errors, name), daemon=True).start()
+        _watchers.append(threading.Thread(target=_watch, args=(worker, errors, name), daemon=True))
+        _watchers[-1].start()
     distributed(coordinator, num_processes, 0)
     _share_compiled_programs()
 
@@ -319,6 +322,15 @@ def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> Non
         why = f": {lines[-1]}" if lines else ""
         print(f"error: {name} {how}{why}; the run ends here, what it recorded is kept", file=sys.stderr, flush=True)
         os._exit(1)
+
+
+def let_watchers_speak() -> None:
+    """Wait two seconds if this process has workers: one that died fails what is exchanged with it before it is missed.
+
+    The watcher that misses it ends this process with a line that names it, which says more than the failed exchange.
+    """
+    if _watchers:
+        threading.Event().wait(2)
 
 
 def _end_with_process_0() -> None:

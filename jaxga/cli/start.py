@@ -117,6 +117,7 @@ def run_command(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         status = 130
     except BaseException:
+        runtime.let_watchers_speak()
         traceback.print_exc()
         status = 1
     if status:
