@@ -36,7 +36,7 @@ class Generation(NamedTuple):
     Attributes:
         record: what left the device, as numpy arrays.
         state: the run's state after it, None inside a dispatch of several generations.
-        seconds: wall-clock time from the previous generation to this one.
+        seconds: wall-clock time from the previous generation to this one; those of one program share its time equally.
         compile_seconds: of these, what compiling took; not 0 in the first generation only.
         chunk_size: trainings side by side on a device at most, None for all.
     """
@@ -218,11 +218,14 @@ def _generations(
         current, done = following, done + length
         fields, structure = jax.tree.flatten(records)
         # The rows beyond those of this dispatch are empty.
+        now = time.perf_counter()
+        seconds, last = (now - last - compile_seconds) / length, now
         for i, row in zip(range(length), zip(*fields, strict=True), strict=False):
-            now = time.perf_counter()
             record, is_last = structure.unflatten(row), i == length - 1
-            yield Generation(record, current if is_last else None, now - last, compile_seconds, chunks.size)
-            last, compile_seconds = now, 0.0
+            yield Generation(
+                record, current if is_last else None, seconds + compile_seconds, compile_seconds, chunks.size
+            )
+            compile_seconds = 0.0
 
 
 def _check_members(records: Record, done: int, length: int, task: Task) -> bool:

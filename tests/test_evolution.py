@@ -162,6 +162,15 @@ def test_several_generations_in_one_program_equal_one_by_one():
     np.testing.assert_array_equal(losses(generations_per_dispatch=2**40), plain)
 
 
+def test_the_generations_of_one_program_share_its_time():
+    algorithm = jaxga.random_search(SPACE, population_size=6)
+    found = list(jaxga.run(TASK, algorithm, num_generations=5, generations_per_dispatch=3))
+    seconds = [generation.seconds - generation.compile_seconds for generation in found]
+    assert seconds[:3] == pytest.approx([seconds[1]] * 3)
+    assert seconds[3] == seconds[4]
+    assert [generation.compile_seconds > 0 for generation in found] == [True, False, False, False, False]
+
+
 def test_generations_a_program_change_no_bit():
     """Whole numbers are full of near ties: a rounding that differs makes another search within some 25 generations."""
     task = guess()
