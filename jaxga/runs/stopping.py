@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxga.base import Objective
 from jaxga.checks import check_count
 from jaxga.loop import Generation
@@ -64,6 +66,7 @@ class Stop:
         return min(num_generations, int(self.max_evaluations / evaluations_each + 1e-9))
 
 
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
 # Of the report: 2 to 3 seconds for 640 members, 8 for 100,000.
 REPORT_SECONDS = 5.0
 # The compile time of the winner's program as a share of a generation's: 0.23 for MNIST, 0.41 for CartPole.
@@ -107,7 +110,9 @@ class StopState:
         self, rules: Stop, objective: Objective, overhead: Overhead, notes: dict[str, Any] | None = None
     ) -> None:
         self._rules = rules
-        self._sign = objective.sign
+        # In the precision of values: the float32 nearest to 0.9 is less than 0.9.
+        target = None if rules.target is None else float(np.float32(np.clip(rules.target, -_MAX_FLOAT32, _MAX_FLOAT32)))
+        self._target = None if target is None else objective.sign * target
         self._overhead = overhead
         self.notes: dict[str, Any] = _BEGINNING | (notes or {})
         self.reason: str | None = None
@@ -148,7 +153,7 @@ class StopState:
 
     def _reason(self) -> str | None:
         rules, notes = self._rules, self.notes
-        if rules.target is not None and notes["best_loss"] <= self._sign * rules.target:
+        if self._target is not None and notes["best_loss"] <= self._target:
             return f"the target {rules.target:g} is reached"
         if rules.patience is not None and notes["stale"] >= rules.patience:
             return f"{notes['stale']} generations without a better value"

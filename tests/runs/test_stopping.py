@@ -30,6 +30,9 @@ def generation(number, best_loss, whole_loss=None):
     [
         (Stop(target=2.0), "min", [4.0, 2.1, 2.0, 1.0], 3),
         (Stop(target=2.0), "max", [-1.0, -1.9, -2.0, -3.0], 3),
+        (Stop(target=0.9), "max", [-0.8, float(np.float32(-0.9)), -1.0], 2),  # float32 has no number that is 0.9
+        (Stop(target=0.7), "min", [0.8, float(np.float32(0.7)), 0.1], 2),
+        (Stop(target=-1e300), "max", [np.inf, 4.0], 2),
         (Stop(patience=2), "min", [4.0, 3.0, 3.0, 2.0, 2.0, 2.0, 1.0], 6),
         (Stop(patience=1), "min", [4.0, 4.0, 3.0], 2),
         (Stop(patience=2), "min", [np.inf, np.inf, np.inf], 2),
