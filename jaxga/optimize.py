@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
@@ -83,7 +84,8 @@ def optimize(
             and fit the device. It is halved, with a warning, where the memory does not suffice.
         mesh: devices to share the members among, as :func:`jaxga.runtime.population_mesh` gives.
         generations_per_dispatch: generations per compiled program.
-        warm_start: what to begin with: a list of settings, a run's folder or history file, or an Optuna URL.
+        warm_start: what to begin with: a list of settings, a run's folder or history file, or an Optuna URL. A resumed
+            run has the one that it began with.
         stop: rules that end the run early.
         callbacks: functions called with each :class:`Generation`; one that returns True ends the run.
         out: a folder to record the run in, new or empty: history, checkpoints, result, model and report, the same as
@@ -292,9 +294,10 @@ def _algorithm_name(algorithm: AlgorithmLike) -> str:
         return algorithm
     if isinstance(algorithm, Algorithm):
         # A factory's inner functions have its name: jaxga.algorithms.genetic.ga.<locals>.ask.
-        return algorithm.ask.__qualname__.split(".")[0]
+        return getattr(algorithm.ask, "__qualname__", type(algorithm.ask).__name__).split(".")[0]
     if isinstance(algorithm, functools.partial):
         given = ", ".join(f"{name}={value!r}" for name, value in sorted(algorithm.keywords.items()))
+        given = re.sub(" at 0x[0-9a-f]+", "", given)  # another process has a function at another address
         return f"{_algorithm_name(algorithm.func)}({given})"
     return getattr(algorithm, "__name__", type(algorithm).__name__)
 

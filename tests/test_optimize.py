@@ -1,9 +1,11 @@
 """A search in code is recorded, resumed, stopped and reported as one of the command line is."""
 
+import dataclasses
 import importlib.util
 import json
 import shutil
 import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import jaxga
+from jaxga.optimize import _algorithm_name
 from jaxga.runs.progress import is_live
 
 SPACE = {"x": jaxga.Uniform(-1.0, 1.0), "n": jaxga.Integer(1, 4)}
@@ -105,6 +108,7 @@ def test_it_may_be_resumed_with_more_generations(whole, tmp_path):
         ({"num_replicates": 2}, "that run has replicates 1 (now 2)"),
         ({"seeds": "run"}, "that run has seeds own (now run)"),
         ({"num_generations": 3}, "generations may only be raised on resume"),
+        ({"warm_start": [{"x": 0.0, "n": 1}]}, "that run began without a warm start"),
     ],
 )
 def test_another_search_is_refused_and_nothing_is_changed(whole, tmp_path, options, message):
@@ -126,6 +130,47 @@ def test_another_space_is_refused(whole, tmp_path):
             out=folder,
             resume=True,
         )
+
+
+def test_another_direction_is_refused(whole, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    with pytest.raises(ValueError, match=r"objective \{.*'min'\} \(now \{.*'max'\}\)"):
+        jaxga.maximize(noisy, SPACE, **SMALL, num_generations=4, out=folder, resume=True)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    num_steps: int = dataclasses.field(metadata={"static": True})
+    space, objective = jaxga.SearchSpace(SPACE), jaxga.Objective("loss")
+
+    def evaluate(self, key, setting):
+        return jaxga.Evaluation(setting["x"] * self.num_steps, {})
+
+
+def test_a_task_that_holds_another_value_fixed_is_refused(tmp_path):
+    options = {**SMALL, "out": tmp_path / "run", "num_generations": 2}
+    jaxga.optimize(Steps(1), **options)
+    with pytest.raises(ValueError, match=r"that run has fixed num_steps 1 \(now 100\)"):
+        jaxga.optimize(Steps(100), **options, resume=True)
+    jaxga.optimize(Steps(1), **options, resume=True)
+
+
+def _model(space, **options):
+    return jaxga.quadratic_ridge(space, **options)
+
+
+def test_a_function_among_the_options_of_an_algorithm_has_the_same_name_in_another_process():
+    crossover = jaxga.operators.crossover.uniform(jaxga.SearchSpace(SPACE))
+    for algorithm in (partial(jaxga.invasive_ga, surrogate=_model), partial(jaxga.ga, crossover=crossover)):
+        assert "at 0x" in repr(algorithm)
+        assert "0x" not in _algorithm_name(algorithm)
+    assert _algorithm_name(partial(jaxga.invasive_ga, surrogate=_model)) == "invasive_ga(surrogate=<function _model>)"
+
+
+def test_an_algorithm_of_any_callables_has_a_name():
+    method = jaxga.ga(jaxga.SearchSpace(SPACE), population_size=4)
+    assert _algorithm_name(method._replace(ask=partial(method.ask))) == "partial"
 
 
 def test_a_run_of_the_command_line_is_resumed_there(whole, capfd):

@@ -170,7 +170,7 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
     search = search._replace(num_generations=options.num_generations(search.trainings_each))
     start, notes = Start(search.initial_state(), {}, ()), []
     if options.resume is not None:
-        notes = check_identity(options.resume, identity(options.identity(), task, warm_start))
+        notes = check_identity(options.resume, identity(options.identity(), task, warm_start), task)
         start = restart(options.resume, start.state)
         runtime.agree(True)  # no process writes before all have read
     with user_code(f"--task {options.task}"):

@@ -87,15 +87,22 @@ def check_length(path: Path, num_generations: int | None) -> None:
         raise ValueError(f"generations may only be raised on resume: {path} has {stored}, got {num_generations}")
 
 
-def check_identity(path: Path, now: dict[str, Any]) -> list[str]:
+def describe_task(objective: Mapping[str, Any], constants: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of a task is a function of beside its identity: what is sought, and what is held fixed."""
+    fixed = json.loads(json.dumps(constants))  # as they are read back
+    return {"objective": dict(objective)} | {f"fixed {name}": value for name, value in fixed.items()}
+
+
+def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
     """Warnings, one line each, where the run in ``path`` would go on with other rounding.
 
-    Raises ``ValueError`` for another search, other data or another version of jaxga, whose operators may draw other
-    numbers. Other versions of JAX and another kind of device give the same search up to rounding. They are only
-    reported, so that a long run survives an upgrade.
+    Raises ``ValueError`` for another search, another objective, other constants of the task, other data or another
+    version of jaxga, whose operators may draw other numbers. Other versions of JAX and another kind of device give the
+    same search up to rounding. They are only reported, so that a long run survives an upgrade.
     """
     config = read_config(path)
-    then = config["identity"]
+    then = config["identity"] | describe_task(config["objective"], config.get("constants", {}))
+    now = now | describe_task(dataclasses.asdict(task.objective), records.constants(task))
     differing = [f"{k} {then.get(k)} (now {now.get(k)})" for k in {**then, **now} if then.get(k) != now.get(k)]
     if differing:
         raise ValueError(f"cannot resume {path}: that run has {', '.join(differing)}")

@@ -55,6 +55,8 @@ class Execution:
             stack.enter_context(RunFolder(path, is_new=not is_resumed))
         if path is not None and is_resumed:
             known = WarmStart.load(path / WARM_START)
+            if known is None and warm_start is not None:
+                raise ValueError(f"cannot resume {path}: that run began without a warm start")
         else:
             known = None if warm_start is None else WarmStart.read(warm_start, task.space, task.objective)
         if known is not None:
@@ -66,7 +68,7 @@ class Execution:
         if path is not None and is_resumed:
             check_config(path, read_config(path))
             check_length(path, options["generations"])
-            for warning in check_identity(path, about):
+            for warning in check_identity(path, about, task):
                 warnings.warn(warning, stacklevel=4)
             start = restart(path, start.state)
             runtime.agree(True)  # no process writes before all have read
