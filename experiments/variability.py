@@ -36,7 +36,9 @@ class Options:
     quick: Annotated[
         bool, Option("--quick", help="A few tiny trainings, to test the program: their figures mean nothing.")
     ] = False
-    searches: Annotated[bool, Option(help="Search by the invasive GA too, with 1, 2 and 4 replicates.")] = True
+    searches: Annotated[
+        bool, Option(help="Search by the invasive GA too: 1, 2 or 4 replicates, CartPole and Pendulum.")
+    ] = True
     out: Annotated[
         Path | None, Option(metavar="DIR", show_default="runs/variability, with --quick runs/variability-quick")
     ] = None
@@ -58,14 +60,15 @@ def _run(options: Options) -> None:
     for name in options.environments or ():
         check_choice("ENVIRONMENT", name, setups)
     chosen = [setup for name, setup in setups.items() if name in (options.environments or setups)]
-    search_setup = (QUICK_SEARCHES if options.quick else SEARCHES) if options.searches else None
+    search_setups = (QUICK_SEARCHES if options.quick else SEARCHES) if options.searches else {}
+    searched = [search_setups[setup.name] for setup in chosen if setup.name in search_setups]
     folder = options.out or Path("runs") / ("variability-quick" if options.quick else "variability")
     use_compilation_cache()
     for setup in chosen:
         trainings.complete(folder / "variability" / "trainings", setup)
-    if search_setup is not None:
+    for search_setup in searched:
         searches.complete(folder / "variability" / "searches", search_setup)
-    print(f"written: {write_page(folder, chosen, search_setup, options.quick)}")
+    print(f"written: {write_page(folder, chosen, searched, options.quick)}")
 
 
 if __name__ == "__main__":

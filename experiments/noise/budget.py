@@ -56,8 +56,8 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
         f"Random search with the steps of {_BUDGETS[0]} and of {_BUDGETS[1]} whole trainings. 1 seed, best again: half"
         " of the trainings judge a setting each by one seed, the other half judge the best of these settings again by"
         " four more seeds each, which alone decide. Halving: successive halving from"
-        f" {halving_size(_BUDGETS[0])} settings, of which a third goes on at {RUNGS[0]:.0%} and again at"
-        f" {RUNGS[1]:.0%} of the steps. Gain: against 1 seed each, in the same halves of the settings.",
+        f" {halving_size(_BUDGETS[0])} settings, of which a third goes on at {100 * RUNGS[0]:.0f} and again at"
+        f" {100 * RUNGS[1]:.0f} % of the steps. Gain: against 1 seed each, in the same halves of the settings.",
         "",
         *[f"- {claim}" for claim in _claims(verdicts)],
         *[f"- {_sentence(name, verdicts)}" for name in names[1:]],
@@ -69,9 +69,13 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
 def _claims(verdicts: Verdicts) -> list[str]:
     """The two claims of Hertel et al. beside what was found."""
     titles = list(dict.fromkeys(title for title, _, _ in verdicts))
-    better = {t for (t, _, way), verdict in verdicts.items() if way.endswith("seeds each") and verdict == "better"}
+    better: dict[str, list[int]] = {}
+    for (title, budget, way), verdict in verdicts.items():
+        if way.endswith("seeds each") and verdict == "better" and budget not in better.setdefault(title, []):
+            better[title].append(budget)
     worse = {t for (t, _, way), verdict in verdicts.items() if way == "halving" and verdict == "worse"}
-    helped = ", ".join(t for t in titles if t in better) or "no environment"
+    places = [f"{t} ({' and '.join(map(str, better[t]))} trainings)" for t in titles if t in better]
+    helped = ", ".join(places) or "no environment"
     others = ", ".join(t for t in titles if t not in better)
     hurt = (
         f"holds on {', '.join(t for t in titles if t in worse)}" if worse else "is not confirmed: it is worse nowhere"

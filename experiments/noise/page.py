@@ -31,7 +31,8 @@ _QUESTIONS = {
     ),
     "replicates": (
         "Replicates in the invasive GA, at equal trainings",
-        "The same question where the search learns from what it has evaluated.",
+        "The same question where the search learns from what it has evaluated: Hertel et al. find that repetitions do"
+        " not help.",
     ),
 }
 _HEAD = """# The noise of reinforcement learning, and what it does to a search
@@ -50,7 +51,7 @@ _QUICK = """**This page is a test of the program (`--quick`): its figures mean n
 """
 
 
-def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup | None, is_quick: bool) -> Path:
+def write_page(folder: Path, setups: list[Setup], search_setups: list[SearchSetup], is_quick: bool) -> Path:
     """``folder``/variability.md, with its figures and the table of returns of each environment beside it."""
     out = folder / "variability"
     trained = {setup: trainings.load(out / "trainings", setup) for setup in setups}
@@ -60,8 +61,9 @@ def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup | No
         "curse": curse.draw(trained),
         "budget": budget.draw(trained),
     }
-    if search_setup is not None:
-        sections["replicates"] = replicates.draw(search_setup, searches.load(out / "searches", search_setup))
+    if search_setups:
+        searched = {setup: searches.load(out / "searches", setup) for setup in search_setups}
+        sections["replicates"] = replicates.draw(searched)
     lines = []
     for name, section in sections.items():
         write_picture(out / name, section)
@@ -69,11 +71,12 @@ def write_page(folder: Path, setups: list[Setup], search_setup: SearchSetup | No
     for setup, made in trained.items():
         trainings.write_csv(out / f"returns-{setup.name}.csv", setup, made)
     tables = ", ".join(f"[{setup.title}](variability/returns-{setup.name}.csv)" for setup in setups)
-    options = " --quick" * is_quick + " --no-searches" * (search_setup is None)
+    options = " --quick" * is_quick + " --no-searches" * (not search_setups)
     lines += [
         "## What was run",
         "",
         *[f"- {setup.title}: {setup.details}." for setup in setups],
+        *[f"- Searches on {setup.title}: {setup.details}." for setup in search_setups],
         "",
         f"`python experiments/variability.py{options}`; {machine()}. All returns: {tables}.",
         "",

@@ -40,7 +40,7 @@ def draw(trained: Mapping[Setup, Trainings]) -> Section:
             axes.set(xlabel="seeds a setting", title=f"pairs of {which}", xticks=counts)
         panels[0].set_ylabel("ranked as by the held-out seeds")
         panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-        panels[1].legend(loc="lower right")
+        panels[0].legend(loc="lower right")  # the other panel is full of bands
     header = ["environment", "settings", *[f"{k} seed{'s' * (k > 1)}" for k in counts]]
     found = [
         "Two settings are drawn; one that has the better mean of so many seeds also has the better mean of the held-out"

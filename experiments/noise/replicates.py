@@ -5,34 +5,67 @@ from collections.abc import Mapping
 import matplotlib as mpl
 
 from experiments.noise.searches import SearchSetup, Winners, sizes
-from experiments.reproduction.paired import paired
+from experiments.reproduction.paired import Paired, median, paired
 from experiments.reproduction.plots import new_picture, spreads
-from experiments.reproduction.section import Section, interval, percent, quartiles, table
+from experiments.reproduction.section import Section, interval, percent, table
 from jaxga.report.plots import STYLE
 
+_COLOURS = {"shown": "#777777", "true": "#D55E00"}
 
-def draw(setup: SearchSetup, found: Mapping[int, Winners]) -> Section:
-    """What the searches show of their winners, and what these are worth."""
-    names = {num: f"{num} replicate{'s' * (num > 1)}" for num in found}
-    rows, cells = [], []
-    for num, winners in found.items():
-        rows += [
-            {"replicates": num, "search": search, "shown": float(shown), "true": float(true)}
-            for search, (shown, true) in enumerate(zip(*winners, strict=True))
-        ]
-        pair = paired(-winners.true, -found[1].true)
-        against = ["-", "-"] if num == 1 else [f"{percent(pair.win_rate)}: {pair.verdict}", interval(pair.gain)]
-        cells.append([names[num], sizes(setup, num), quartiles(winners.shown), quartiles(winners.true), *against])
+
+def draw(searched: Mapping[SearchSetup, Mapping[int, Winners]]) -> Section:
+    """A panel an environment: what the searches show of their winners, and what these are worth."""
+    rows, cells, sentences = [], [], []
     with mpl.rc_context(STYLE):
-        picture = new_picture((8.0, 2.8))
-        axes = picture.subplots()
-        lines = [
-            (f"{names[num]}, {what}", values, colour)
-            for num, winners in found.items()
-            for what, values, colour in zip(Winners._fields, winners, ("#777777", "#D55E00"), strict=True)
-        ]
-        spreads(axes, lines)
-        axes.set(xlabel="mean training return", title=f"winners of {setup.num_searches} searches each")
-    header = ["replicates", "members x generations x replicates", "shown", "true", "wins against 1", "median gain"]
-    about = f"{setup.num_searches} searches each of {setup.num_trainings} trainings. {setup.details}."
-    return Section(picture, rows, [about, *table(header, cells)])
+        picture = new_picture((5.2 * len(searched), 2.8))
+        for axes, (setup, found) in zip(
+            picture.subplots(1, len(searched), squeeze=False)[0], searched.items(), strict=True
+        ):
+            pairs = {num: paired(-winners.true, -found[1].true) for num, winners in found.items() if num > 1}
+            sentences.append(_sentence(setup, pairs))
+            for num, winners in found.items():
+                rows += [
+                    {"environment": setup.name, "replicates": num, "search": i, "shown": float(s), "true": float(t)}
+                    for i, (s, t) in enumerate(zip(*winners, strict=True))
+                ]
+                middles = [interval(median(values)) for values in (winners.shown, winners.true)]
+                cells.append([setup.title, str(num), sizes(setup, num), *middles, *_against(pairs.get(num))])
+            spreads(
+                axes,
+                [
+                    (f"{_counted(num)}, {what}", getattr(winners, what), colour)
+                    for num, winners in found.items()
+                    for what, colour in _COLOURS.items()
+                ],
+            )
+            axes.set(xlabel="mean training return", title=f"{setup.title}: {setup.num_searches} searches each")
+    header = ["environment", "replicates", "members x generations x replicates", "shown", "true"]
+    header += ["wins against 1", "median gain"]
+    first = next(iter(searched))
+    about = (
+        f"{first.num_searches} searches by the invasive GA for each number of replicates, {first.num_trainings}"
+        " trainings a search. Shown: the value that the search gives its winner; true: the mean of the winner under"
+        " fresh seeds. Medians over the searches. Search *i* has the same key and the same fresh seeds with every"
+        ' number: "wins" is the share of these pairs with the better true value, "better" and "worse" as the exact'
+        " sign test (p < 0.05) says too. Brackets: 95 % bootstrap intervals over the searches. The picture: median,"
+        " quartiles (thick), 5th and 95th percentiles (thin)."
+    )
+    return Section(picture, rows, [about, "", *sentences, *table(header, cells)])
+
+
+def _sentence(setup: SearchSetup, pairs: Mapping[int, Paired]) -> str:
+    """Whether the claim of Hertel et al. holds on one environment."""
+    better = [_counted(num) for num, pair in pairs.items() if pair.verdict == "better"]
+    each = "; ".join(
+        f"{_counted(num)}: **{pair.verdict}**, {percent(pair.win_rate)} of the pairs won" for num, pair in pairs.items()
+    )
+    claim = f"does not hold: {' and '.join(better)} are better" if better else "is not refuted"
+    return f"- {setup.title}: that repetitions do not help {claim}. Against 1 replicate, {each}."
+
+
+def _against(pair: Paired | None) -> list[str]:
+    return ["-", "-"] if pair is None else [f"{percent(pair.win_rate)}: {pair.verdict}", interval(pair.gain)]
+
+
+def _counted(num: int) -> str:
+    return f"{num} replicate{'s' * (num > 1)}"

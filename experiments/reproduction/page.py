@@ -73,8 +73,9 @@ def machine() -> str:
     """Today's date, the machine and the versions, as a page names them."""
     about = environment()
     versions = ", ".join(f"{p} {about['versions'][p]}" for p in _PACKAGES if p in about["versions"])
+    cores = "1 core" if about["cores"] == 1 else f"{about['cores']} cores"
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return f"{today}, {about['cores']} cores of {about['processor']}, Python {about['python']}, {versions}"
+    return f"{today}, {cores} of {about['processor']}, Python {about['python']}, {versions}"
 
 
 def _section(name: str, section: Section, data: Data) -> str:

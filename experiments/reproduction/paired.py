@@ -1,4 +1,4 @@
-"""Paired statistics: search ``i`` of two methods has the same key and the same fresh seeds."""
+"""Statistics of searches; search ``i`` of two methods has the same key and the same fresh seeds."""
 
 from typing import NamedTuple
 
@@ -44,6 +44,13 @@ def paired(first: np.ndarray, second: np.ndarray) -> Paired:
         Estimate(float(np.median(gains)), *_bounds(np.median(gains[rows], axis=1))),
         _sign_test(int((gains > 0).sum()), int((gains < 0).sum())),
     )
+
+
+def median(values: np.ndarray) -> Estimate:
+    """The median of values f64[S], NaN for a failed search left out, with its 95 % bootstrap interval."""
+    kept = values[~np.isnan(values)]
+    rows = np.random.default_rng(0).integers(len(kept), size=(_NUM_BOOTSTRAPS, len(kept)))
+    return Estimate(float(np.median(kept)), *_bounds(np.median(kept[rows], axis=1)))
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from experiments import reproduce
 from experiments.reproduction import samples, searches
 from experiments.reproduction.figures import FIGURES
-from experiments.reproduction.paired import paired
+from experiments.reproduction.paired import median, paired
 from experiments.reproduction.setups import COMPARED, MODELS, SETUPS, get_setup, method_algorithm
 from jaxga.surrogates import SURROGATES
 
@@ -102,6 +102,15 @@ def test_paired_statistics_are_numpys():
     assert mirrored.win_rate.mean == pytest.approx(1 - pair.win_rate.mean)
     assert {pair.verdict, mirrored.verdict} == {"better", "worse"}
     assert paired(first, first).verdict == "no difference shown"
+
+
+def test_a_medians_interval_is_as_wide_as_the_normal_one_and_a_failed_search_does_not_count():
+    values = np.random.default_rng(2).normal(size=400)
+    estimate = median(np.append(values, np.nan))
+    assert estimate.mean == np.median(values)
+    # The standard error of the median of normal numbers is sqrt(pi / 2) times that of their mean.
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * np.sqrt(np.pi / 2) / 20, rel=0.3)
+    assert estimate.low < estimate.mean < estimate.high
 
 
 @pytest.mark.parametrize(("num_wins", "num_losses"), [(5, 0), (6, 0), (3, 3), (14, 30)])

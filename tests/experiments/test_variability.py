@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import variability
-from experiments.noise import resampling, searches, trainings
+from experiments.noise import budget, replicates, resampling, searches, trainings
 from experiments.noise.page import write_page
 from experiments.noise.resampling import best_of, best_quarter, drawer, estimates, halving, halving_size, judged_again
-from experiments.noise.searches import QUICK_SEARCHES
+from experiments.noise.searches import QUICK_SEARCHES, SEARCHES, Winners
 from experiments.noise.setups import SETUPS, Setup
 from experiments.noise.spread import seed_share
 from experiments.noise.trainings import Trainings
@@ -25,6 +25,7 @@ def noisy(key, setting):
     return Evaluation(value, {"curve": value * jax.numpy.ones(20)})
 
 
+NOISY = QUICK_SEARCHES["cartpole"]
 SMALL = Setup("noisy", "Noisy", lambda: noisy, "a noisy function", num_settings=128, num_seeds=8, block_size=64)
 
 
@@ -43,8 +44,8 @@ def folder(tmp_path_factory):
         patch.setattr(resampling, "_NUM_SEARCHES", 40)
         patch.setattr(resampling, "_NUM_SEARCHES_OF_HALF", 20)
         trainings.complete(folder / "variability" / "trainings", SMALL)
-        searches.complete(folder / "variability" / "searches", QUICK_SEARCHES)
-        write_page(folder, [SMALL], QUICK_SEARCHES, True)
+        searches.complete(folder / "variability" / "searches", NOISY)
+        write_page(folder, [SMALL], [NOISY], True)
     return folder
 
 
@@ -149,6 +150,43 @@ def test_more_seeds_rank_two_settings_better():
     truth = np.sqrt(1 / (1 + 1 / 8))
     assert by_one == pytest.approx(0.5 + np.arcsin(np.sqrt(0.5) * truth) / np.pi, abs=0.05)
     assert by_six == pytest.approx(0.5 + np.arcsin(np.sqrt(6 / 7) * truth) / np.pi, abs=0.05)
+
+
+def test_the_claim_about_repetitions_is_judged_by_the_paired_searches():
+    one = NORMAL.normal(size=40)
+    found = {1: one, 2: one + 0.5, 4: one - 0.5}
+    section = replicates.draw({NOISY: {num: Winners(true + 1.0, true) for num, true in found.items()}})
+    text = "\n".join(section.found)
+    assert "that repetitions do not help does not hold: 2 replicates are better" in text
+    assert "2 replicates: **better**, 100 % [100, 100] of the pairs won; 4 replicates: **worse**, 0 % [0, 0]" in text
+    assert [row["true"] for row in section.rows if row["replicates"] == 2] == found[2].tolist()
+    unhelped = replicates.draw({NOISY: {num: Winners(one, one) for num in found}})
+    assert "that repetitions do not help is not refuted" in "\n".join(unhelped.found)
+
+
+def test_the_claim_about_random_search_names_the_budgets_at_which_seeds_help():
+    verdicts = {
+        ("CartPole", 16, "2 seeds each"): "worse",
+        ("CartPole", 64, "2 seeds each"): "better",
+        ("Pendulum", 64, "2 seeds each"): "no difference shown",
+        ("Pendulum", 16, "halving"): "better",
+    }
+    repetitions, pruning = budget._claims(verdicts)
+    assert repetitions.startswith("That repetitions do not help does not hold on CartPole (64 trainings): some")
+    assert repetitions.endswith("On Pendulum none is.")
+    assert "worse nowhere" in pruning
+
+
+def test_searches_of_other_sizes_are_not_taken_for_those_that_were_made(tmp_path):
+    setup = SEARCHES["cartpole"]
+    names = {
+        path.name
+        for changed in (setup, setup._replace(num_trainings=192), setup._replace(details="another task"))
+        for num_replicates in searches.REPLICATES
+        for _, path in searches._blocks(tmp_path, changed, num_replicates)
+    }
+    assert len(names) == 3 * 3 * 5
+    assert all(setup.num_trainings % (8 * num) == 0 for setup in SEARCHES.values() for num in searches.REPLICATES)
 
 
 @pytest.mark.parametrize(
