@@ -241,7 +241,7 @@ class PPO(Trainable):
 
 
 # 3 replicates: with 16 trainings, 2 seeds a setting find better ones than 1 seed on CartPole, and as good ones on
-# Pendulum, where 4 seeds find worse ones; with 64 trainings 4 seeds are the better or as good (docs/variability.md). A
+# Pendulum, where 4 seeds find worse ones; with 64 trainings 4 seeds find better ones on both (docs/variability.md). A
 # search of the default size has 240.
 _sizes = run_defaults(population_size=8, num_generations=10, num_replicates=3, num_fresh=32)
 
