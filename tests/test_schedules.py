@@ -80,6 +80,14 @@ def test_the_lanes_of_an_algorithm_follow_from_its_population(num_lanes):
     assert layout_of(successive_halving(), 8, layout.num_new).num_new == layout.num_new
 
 
+def test_the_lanes_of_an_algorithm_are_as_few_as_can_be():
+    for schedule, num_parts in ((successive_halving(), 8), (successive_halving(eta=4), 20), (hyperband(), 8)):
+        planned = [plan_layout(schedule, num_parts, num_lanes) for num_lanes in range(64, 130)]
+        for layout in planned:
+            fewest = next(p.num_lanes for p in planned if p.num_new == layout.num_new)
+            assert layout_of(schedule, num_parts, layout.num_new).num_lanes <= fewest
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
