@@ -16,7 +16,7 @@ from jaxga.runs.draft import draft
 from jaxga.runs.history import FINISHED, HEIR, History, read_rows
 from jaxga.runs.saved import SavedRun
 from jaxga.space import Dimension, SearchSpace, is_missing
-from jaxga.text import shorten
+from jaxga.text import check_choice, shorten
 
 # An algorithm's archive holds no more: further evaluations would take time and change little.
 _MAX_EVALUATIONS = 512
@@ -45,7 +45,8 @@ class WarmStart(NamedTuple):
             source: a run (its folder, a :class:`SavedRun` or :class:`History`); a list of settings, in Python or in a
                 JSON file, all with a ``"value"`` or none; a ``history.csv`` or ``history.parquet``; or the URL of an
                 Optuna storage, with ``#NAME`` where it has more than one study.
-            space: of the new run. Every setting needs all its names, and values inside it; other names are ignored.
+            space: of the new run. Every setting needs all its names, and values inside it. Other names are those of a
+                history's columns or an Optuna study, which are ignored.
             objective: of the new run, which says whether values are minimised or maximised.
 
         Of more than 512 evaluations the best 256 are taken, and an even subsample of the others.
@@ -60,7 +61,7 @@ class WarmStart(NamedTuple):
         """
         name = f" {source}" if isinstance(source, str | Path) else ""
         try:
-            rows, values = _read(source, objective)
+            rows, values = _read(source, space, objective)
             loss = None
             if values is not None:
                 with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, as in a run
@@ -162,7 +163,7 @@ def _subsample(loss: np.ndarray) -> np.ndarray:
 # --- sources ---
 
 
-def _read(source: Source, objective: Objective) -> tuple[Rows, list[Any] | None]:
+def _read(source: Source, space: SearchSpace, objective: Objective) -> tuple[Rows, list[Any] | None]:
     """The settings of a source, and their values; None where it has settings only."""
     if isinstance(source, str) and "://" in source:
         return _read_study(source, objective)
@@ -179,6 +180,10 @@ def _read(source: Source, objective: Objective) -> tuple[Rows, list[Any] | None]
     rows = [dict(row) for row in rows]
     # Of a run under a schedule, scores of unfinished trainings are no values of a setting, nor are those of heirs.
     rows = [row for row in rows if "trained" not in row or _has_own_value(row)]
+    for row in rows:
+        if "species" not in row:  # the rows of a history have further columns
+            for name in row:
+                check_choice("a name in a setting", name, [*space.names, "value"])
     num_values = sum("value" in row for row in rows)
     if num_values not in (0, len(rows)):
         raise ValueError(f"all settings need a value or none, got {num_values} values of {len(rows)}")

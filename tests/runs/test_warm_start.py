@@ -68,6 +68,12 @@ def test_every_source_of_the_same_evaluations_gives_the_same_warm_start(earlier,
         assert found.sha256 == read[0].sha256, source
 
 
+def test_rows_of_a_history_have_its_other_columns(earlier):
+    rows = list(jaxga.load(earlier).history.rows())
+    assert "member" in rows[0]
+    assert len(WarmStart.read(rows, SPACE, OBJECTIVE).genomes) == 48
+
+
 def test_a_whole_number_that_was_rounded_is_the_nearest():
     settings = [{"rate": 0.1, "n": 2.9999999, "kind": "a", "size": 7}]
     (genome,) = WarmStart.read(settings, SPACE, OBJECTIVE).genomes
@@ -144,6 +150,10 @@ GOOD = {"rate": 0.1, "n": 3, "kind": "a", "size": 7}
         ([{**GOOD, "n": "x"}], "n: Integer: value must be a number, got 'x'"),
         ([{**GOOD, "n": True}], "n: Integer: value must be a finite number, got True"),
         ([{**GOOD, "kind": "b"}], "kind: Categorical: value must be one of"),
+        (
+            [{**GOOD, "sise": 7}],
+            "a name in a setting must be one of rate, n, kind, size, value, got 'sise'; did you mean s",
+        ),
         ([{**GOOD, "value": "low"}], "a value must be a number, got 'low'"),
         ([{**GOOD, "value": True}], "a value must be a number, got True"),
         ("nothing.csv", "warm start nothing.csv: it cannot be read: No such file"),
