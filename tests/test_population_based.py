@@ -11,6 +11,7 @@ import pytest
 
 import jaxga
 from jaxga import Evaluation, Objective, SearchSpace, Uniform
+from jaxga.cli.export import main as export
 from jaxga.cli.replay import main as replay
 from jaxga.evaluate import part_by_part
 from jaxga.evolution import fresh_key
@@ -272,6 +273,14 @@ def test_the_command_line_trains_the_winner_again(tmp_path, capfd):
     errors = capfd.readouterr().err
     assert "--seeds must be a whole number of at least 1, got 0" in errors
     assert "is no run's folder" in errors
+
+
+def test_an_export_says_that_the_winner_is_no_trial(tmp_path, capfd):
+    pytest.importorskip("optuna")
+    found = trained(key=2, out=tmp_path / "run", report=False)
+    assert found.best_by_part[0] != found.best
+    assert export([str(tmp_path / "run"), "--optuna", f"sqlite:///{tmp_path / 'run.db'}"]) == 0
+    assert "its winner is no trial: its setting changed in its training" in capfd.readouterr().out
 
 
 def test_a_run_in_code_is_not_replayed_by_the_command(tmp_path, capfd):

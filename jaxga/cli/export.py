@@ -51,3 +51,6 @@ def _export(options: Options) -> None:
             made.add_trials(trials(run.space, {name: column[kept] for name, column in block.items()}))
         num_trials = len(made.get_trials(deepcopy=False))
     print(f"study {name}: {num_trials} trials in {options.optuna}")
+    settings = run.result.get("best_by_part", [])
+    if any(setting != settings[0] for setting in settings):
+        print("its winner is no trial: its setting changed in its training (best_by_part in result.json)")
