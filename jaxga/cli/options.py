@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -531,9 +532,12 @@ class Options:
         """The algorithm on this space, for the lanes of a schedule; of options :meth:`with_defaults`."""
         arguments = {str(USES[name].algorithm): value for name, value in self.breeding.items()}
         factory = partial(ALGORITHMS[str(self.algorithm)], **arguments)
+        flags = {str(USES[name].algorithm): flag(name) for name in self.breeding}
         if layout is None:
-            return make_algorithm(factory, space, self.pop)
-        algorithm = make_algorithm(factory, space, layout.num_new, layout.first_share)
+            with with_flags({"population_size": "--pop", **flags}):
+                return make_algorithm(factory, space, self.pop)
+        with with_flags(flags):
+            algorithm = make_algorithm(factory, space, layout.num_new, layout.first_share)
         with named_as_options():
             check_revises(algorithm, self.schedule)
         return algorithm
@@ -574,6 +578,24 @@ def named_as_options() -> Iterator[None]:
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise ValueError(f"{flag(name)} {rest}") from None
+
+
+@contextlib.contextmanager
+def with_flags(flags: Mapping[str, str]) -> Iterator[None]:
+    """Write an option where a library error has the parameter that it sets, a plain word at the beginning alone.
+
+    >>> with with_flags({"num_parents": "--parents"}):
+    ...     raise ValueError("num_parents must be at least 1")
+    Traceback (most recent call last):
+    ValueError: --parents must be at least 1
+    """
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        for parameter, option in flags.items():
+            message = re.sub(rf"{'' if '_' in parameter else '^'}\b{parameter}\b", option, message)
+        raise ValueError(message) from None
 
 
 # What each option is for, by its name.

@@ -20,7 +20,7 @@ from jaxga import runtime
 from jaxga.base import Evaluation
 from jaxga.cli import screen
 from jaxga.cli.arguments import MISTAKES, fail, parse
-from jaxga.cli.options import Options
+from jaxga.cli.options import Options, with_flags
 from jaxga.cli.plan import print_plan
 from jaxga.cli.resume import program_words, resume_command, resumed_options, shown_program
 from jaxga.cli.start import join, plan_processes, process_seconds, use_compilation_cache
@@ -28,7 +28,7 @@ from jaxga.cli.task_factories import find_factory, given_arguments, make_task, r
 from jaxga.loop import AllMembersFailed, Generations, as_key
 from jaxga.report.outputs import preload, write_outputs
 from jaxga.runs.config import WARM_START, check_identity, identity, new_config, resumed_config
-from jaxga.runs.folder import RunFolder, Start, restart
+from jaxga.runs.folder import RunFolder, Start, check_new, restart
 from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
 from jaxga.runs.progress import ProgressLine, plain_console
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 is_first = jax.process_index() == 0
             if is_first and not options.dry_run:
                 path = stack.enter_context(RunFolder(_folder(options), is_new=options.resume is None))
+            if options.dry_run and options.resume is None:
+                check_new(_folder(options))
             use_compilation_cache()
             if not options.dry_run and options.coordinator != "auto":
                 join(options, words, processes.number)
@@ -141,7 +143,8 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
 
     Raises ``ValueError``, ``OSError`` or ``ImportError`` where an option, a file or a package is not as it must be.
     """
-    task = make_task(options.task, found, task_arguments)
+    with with_flags({parameter: option for parameter, (option, _) in options.task_options.items()}):
+        task = make_task(options.task, found, task_arguments)
     num_parts = task.num_parts if options.schedule != WHOLE and isinstance(task, Trainable) else 1
     options = options.with_defaults(defaults_of(found), num_parts)
     layout = options.layout(task)

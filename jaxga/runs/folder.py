@@ -64,11 +64,9 @@ class RunFolder:
     def _check_empty(self) -> None:
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            names = {path.name for path in self._path.iterdir()}
         except OSError as error:
             raise ValueError(f"the folder {self._path} cannot be written: {error.strerror}") from None
-        if names - _LEFTOVERS:
-            raise ValueError(f"the folder {self._path} is not empty: name a new one, or resume the run in it")
+        check_new(self._path)
 
     def __enter__(self) -> Path:
         return self._path
@@ -80,6 +78,18 @@ class RunFolder:
                     (self._path / ".lock").unlink()
                     self._path.rmdir()
         self._lock.release()
+
+
+def check_new(path: Path) -> None:
+    """Raise ``ValueError`` where ``path`` exists and a run cannot begin there; changes nothing."""
+    try:
+        names = {path.name for path in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"the folder {path} cannot be written: {error.strerror}") from None
+    if names - _LEFTOVERS:
+        raise ValueError(f"the folder {path} is not empty: name a new one, or resume the run in it")
 
 
 def has_run(path: Path) -> bool:

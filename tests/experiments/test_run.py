@@ -125,7 +125,9 @@ def commands():
     [
         (["--task", "chess"], "--task must be one of"),
         (["--algorithm", "magic"], "--algorithm must be one of"),
-        (["--task", "guess", "--pop", "4", "--parents", "4"], "num_parents must be below population_size: got 4"),
+        (["--task", "guess", "--pop", "4", "--parents", "4"], "--parents must be below --pop: got 4, --pop=4"),
+        (["--task", "guess", "--pop", "1"], "error: --pop must be a whole number of at least 2, got 1"),
+        (["--task", "cartpole", "--steps", "1"], "ppo: --steps must be at least"),
         (["--pop", "-3"], "--pop"),
         (["--pop", "many"], "--pop"),
         (["--generations", "0"], "--generations"),
@@ -133,7 +135,7 @@ def commands():
         (["--task", "guess", "--steps", "3"], "--steps does not apply to --task guess"),
         (["--task", "guess", "--surrogate", "oracle"], "surrogate must be one of"),
         (["--task", "mnist", "--data-dir", "/nowhere"], "/nowhere"),
-        (["--task", "ppo", "--env", "Chess-v0"], "env must be one of CartPole-v1"),
+        (["--task", "ppo", "--env", "Chess-v0"], "error: --env must be one of CartPole-v1"),
         (["--task", "guess", "--processes", "0"], "--processes must be auto or a number of at least 1, got '0'"),
         (["--task", "guess", "--process-id", "0"], "go together"),
         (["--nonsense"], "No such option"),
@@ -172,6 +174,15 @@ def test_dry_run_writes_nothing(tmp_path, capfd):
     assert main([*SMALL, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
     assert "6 members x 3 generations" in capfd.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_refuses_the_folder_that_the_run_would_refuse(tmp_path, capfd):
+    from jaxga.cli.run import main
+
+    (tmp_path / "precious.txt").write_text("mine")
+    for folder, message in ((tmp_path, "is not empty"), (tmp_path / "precious.txt", "cannot be written")):
+        assert main([*SMALL, "--out", str(folder), "--dry-run"]) == 2
+        assert message in capfd.readouterr().err
 
 
 def test_killed_with_two_processes_and_resumed_with_two_and_with_one(tmp_path):
