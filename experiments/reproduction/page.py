@@ -32,7 +32,7 @@ winner, a tie being half a win, and the 95 % bootstrap interval over the searche
 interval leaves 50 % out, and an exact sign test has p < 0.05. Intervals are not corrected for the number of
 comparisons. Speed compares the means of the curves of the best value so far. Curves: the median over the
 searches with a band from the first to the third quartile. Winners: the median, the quartiles (thick), the 5th
-and 95th percentiles (thin).
+and 95th percentiles (thin); in tables the median and, where a section says nothing else, the quartiles.
 """
 _QUICK = """
 **This page is a test of the program (`--quick`), with 3 tiny searches a method: its figures mean nothing.**

@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
-from experiments.reproduction.paired import paired
+from experiments.reproduction.paired import median, paired
 from experiments.reproduction.plots import log_colours, new_picture, space_axes
 from experiments.reproduction.samples import genes, largest_hole, nearest, sample_rows, settings
-from experiments.reproduction.section import Data, Row, Section, percent, quartiles, sentence, table
+from experiments.reproduction.section import Data, Row, Section, interval, percent, sentence, table
 from experiments.reproduction.setups import COMPARED, LABELS
 from jaxga.report.plots import STYLE
 from jaxga.space import SearchSpace
@@ -47,14 +47,14 @@ def draw(data: Data) -> Section:
             axes.set_title(f"{name}, {setup.num_evaluations} points", fontsize=11)
             shares[method] = np.array([good[nearest(grid, of_search)].mean() for of_search in units])
             holes = np.array([largest_hole(of_search) for of_search in units])
-            cells.append([name, quartiles(100 * shares[method]), quartiles(holes), quartiles(found.fresh)])
+            cells.append([name, *(interval(median(values)) for values in (100 * shares[method], holes, found.fresh))])
             rows += sample_rows("mnist", method, found, 0)
         for axes in panels[0]:
             axes.set_xlabel("")
         for axes in panels[:, 1:].flat:
             axes.set_ylabel("")
         log_colours(picture, panels, image, "validation loss on the dense grid", shrink=0.7, extend="max")
-    cells.insert(0, [f"dense: grid ({dense_setup.num_evaluations})", "-", "-", quartiles(dense.fresh)])
+    cells.insert(0, [f"dense: grid ({dense_setup.num_evaluations})", "-", "-", interval(median(dense.fresh))])
     header = ["method", f"% of points in the best {100 * _GOOD_SHARE:.0f} %", "largest hole", "winner on fresh seeds"]
     more = paired(-shares["invasive_ga"], -shares["ga"])
     rows += [
@@ -64,7 +64,8 @@ def draw(data: Data) -> Section:
     ]
     found_lines = [
         f"{setup.num_searches} searches a method, {dense_setup.num_searches} dense grids. Largest hole: the distance,"
-        " in the unit square, from a place to its nearest sample, the greatest over the square. Median and quartiles.",
+        " in the unit square, from a place to its nearest sample, the greatest over the square. Medians over the"
+        " searches, in brackets their 95 % bootstrap intervals.",
         *table(header, cells),
         f"- {sentence(searches, 'ga', 'grid_search')}",
         f"- {sentence(searches, 'invasive_ga', 'grid_search')}",

@@ -5,10 +5,10 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
-from experiments.reproduction.paired import paired
+from experiments.reproduction.paired import median, paired
 from experiments.reproduction.plots import log_colours, new_picture, space_axes
 from experiments.reproduction.samples import sample_rows
-from experiments.reproduction.section import Data, Row, Section, percent, quartiles, sentence, table
+from experiments.reproduction.section import Data, Row, Section, interval, percent, sentence, table
 from experiments.reproduction.setups import LABELS
 from jaxga.report.plots import STYLE
 
@@ -51,11 +51,14 @@ def draw(data: Data) -> Section:
     more = {m: percent(paired(-good[m], -good["random_search"]).win_rate) for m in ("ga", "invasive_ga")}
     for method, found in searches.items():
         medians = np.nanmedian(found.values, axis=(1, 2))
-        cells.append([LABELS[method], quartiles(medians), quartiles(100 * good[method]), quartiles(found.fresh)])
+        cells.append(
+            [LABELS[method], *(interval(median(values)) for values in (medians, 100 * good[method], found.fresh))]
+        )
     header = ["method", "median loss of a search", f"% of samples below {limit:.3g}", "winner on fresh seeds"]
     found_lines = [
         f"{setup.num_searches} searches a method, {setup.num_evaluations} samples each; the first one is drawn."
-        f" A loss of {limit:.3g} is the best tenth of all random samples. Median and quartiles over the searches.",
+        f" A loss of {limit:.3g} is the best tenth of all random samples. Medians over the searches, in"
+        " brackets their 95 % bootstrap intervals.",
         *table(header, cells),
         f"- Good samples: GA has more than random in {more['ga']} of searches, invasive GA in {more['invasive_ga']}.",
         f"- {sentence(searches, 'ga', 'random_search')}",
