@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from jaxga.algorithms.invasive import invasive_ga
 from jaxga.base import Algorithm
+from jaxga.checks import check_count
 from jaxga.space import (
     MAX_LEVELS,
     MAX_LOG_INTEGER,
@@ -64,7 +65,7 @@ class JaxgaSampler(BaseSampler):
         algorithm: a factory ``f(space, population_size=P)`` whose ``tell`` takes any genomes.
         independent_sampler: for all other parameters; default Optuna's ``RandomSampler``.
 
-    Raises ``ValueError`` for more than one objective, and what the algorithm raises.
+    Raises ``ValueError`` for a wrong argument, for more than one objective, and what the algorithm raises.
 
     >>> import optuna
     >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -83,6 +84,16 @@ class JaxgaSampler(BaseSampler):
         algorithm: Callable[..., Algorithm] = invasive_ga,
         independent_sampler: BaseSampler | None = None,
     ) -> None:
+        if not isinstance(search_space, SearchSpace | None):
+            for name, distribution in search_space.items():
+                if not isinstance(distribution, BaseDistribution):
+                    raise ValueError(
+                        "JaxgaSampler: search_space must be a jaxga.SearchSpace or Optuna's distributions by name, "
+                        f"got {distribution!r} for {name!r}"
+                    )
+        check_count("JaxgaSampler: population_size", population_size, 1)
+        if not callable(algorithm):
+            raise ValueError(f"JaxgaSampler: algorithm must be a factory, as jaxga.ga, got {algorithm!r}")
         self._population_size = population_size
         self._seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         self._own = search_space if isinstance(search_space, SearchSpace) else None

@@ -1,5 +1,6 @@
 """jaxga as a search of scikit-learn."""
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -36,7 +37,8 @@ class JaxgaSearchCV(BaseSearchCV):
         num_generations: at least 1.
         random_state: of the search, as everywhere in scikit-learn; None draws another one for each fit.
         scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score: as of ``GridSearchCV``. With
-            several scores ``refit`` names the one that is searched. A setting whose score is NaN is a failed member.
+            several scores ``refit`` names the one that is searched. A setting whose score is NaN is a failed member. A later
+            generation of which every fit failed is not in ``cv_results_``; a warning says so.
 
     ``fit`` raises ``ValueError`` for a wrong argument. The attributes after it are those of ``GridSearchCV``:
     ``best_params_``, ``best_score_``, ``best_estimator_``, ``cv_results_``.
@@ -91,15 +93,33 @@ class JaxgaSearchCV(BaseSearchCV):
         if not isinstance(self.space, SearchSpace):
             raise ValueError(f"JaxgaSearchCV: space must be a SearchSpace, got {self.space!r}")
         check_count("JaxgaSearchCV: num_generations", self.num_generations, 1)
+        if not callable(self.algorithm):
+            raise ValueError(f"JaxgaSearchCV: algorithm must be a factory, as jaxga.ga, got {self.algorithm!r}")
         algorithm = _made(self.algorithm, self.space, self.population_size)
         key = jax.random.key(check_random_state(self.random_state).randint(2**31), impl="threefry2x32")
         key, key_init = jax.random.split(key)
         state = algorithm.init(key_init)
-        for _ in range(self.num_generations):
+        for generation in range(self.num_generations):
             key, key_ask, key_tell = jax.random.split(key, 3)
             offspring, state = algorithm.ask(key_ask, state)
-            results = evaluate_candidates(self.space.settings(offspring.genomes))
-            scores = results["mean_test_score" if "mean_test_score" in results else f"mean_test_{self.refit}"]
+            try:
+                scores = self._scores(evaluate_candidates(self.space.settings(offspring.genomes)))
+            except ValueError:
+                # scikit-learn raises it where every fit of one call failed, and keeps none of them.
+                if not generation or self.error_score == "raise":
+                    raise
+                warnings.warn(f"every fit of generation {generation + 1} failed: cv_results_ lacks it", stacklevel=2)
+                scores = np.full(algorithm.population_size, np.nan)
             loss = -np.asarray(scores[-algorithm.population_size :], np.float32)
             loss = jnp.where(np.isfinite(loss), loss, jnp.inf)
             state, _ = algorithm.tell(key_tell, state, offspring.genomes, loss)
+
+    def _scores(self, results: dict[str, Any]) -> Any:
+        """The mean scores that are searched, f64[N] of all settings so far."""
+        name = "mean_test_score" if "mean_test_score" in results else f"mean_test_{self.refit}"
+        if name not in results:
+            names = [name.removeprefix("mean_test_") for name in results if name.startswith("mean_test_")]
+            raise ValueError(
+                f"JaxgaSearchCV: refit must name the score that is searched, of {names}, got {self.refit!r}"
+            )
+        return results[name]

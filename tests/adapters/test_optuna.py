@@ -242,3 +242,16 @@ def test_more_than_one_objective_is_refused():
     study = optuna.create_study(directions=["minimize"] * 2, sampler=JaxgaSampler(search_space=RANGES))
     with pytest.raises(ValueError, match="multi-objective"):
         study.ask(RANGES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"search_space": {"y": (0, 1)}}, r"search_space must be .* by name, got \(0, 1\) for 'y'"),
+        ({"population_size": 0}, "population_size must be a whole number of at least 1, got 0"),
+        ({"algorithm": "ga"}, "algorithm must be a factory, as jaxga.ga, got 'ga'"),
+    ],
+)
+def test_a_wrong_argument_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        JaxgaSampler(**options)

@@ -89,9 +89,28 @@ def test_a_search_sees_its_own_rows_alone_and_a_failed_fit_is_a_failed_member():
     assert np.nanmean(scores[-12:]) > 0.3
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_a_later_generation_in_which_every_fit_fails_ends_no_search():
+    space, options = SearchSpace(x=Categorical([0.25, 1.0])), {"num_generations": 4, "refit": False}
+    with pytest.warns(UserWarning, match=r"every fit of generation \d failed: cv_results_ lacks it"):
+        fitted = search(Recorder(), space, **options).fit(INPUTS, TARGETS)
+    assert fitted.best_params_ == {"x": 0.25}
+    with pytest.raises(ValueError, match="fits failed"):
+        search(Recorder(), SearchSpace(x=Uniform(0.6, 1.0)), **options).fit(INPUTS, TARGETS)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"space": {"x": 1}}, "space must be a SearchSpace"), ({"num_generations": 0}, "num_generations must be")],
+    [
+        ({"space": {"x": 1}}, "space must be a SearchSpace"),
+        ({"num_generations": 0}, "num_generations must be"),
+        ({"algorithm": "ga"}, "algorithm must be a factory, as jaxga.ga, got 'ga'"),
+        (
+            {"scoring": ["accuracy", "f1_macro"], "refit": False},
+            r"refit must name .* of \['accuracy', 'f1_macro'\], got False",
+        ),
+    ],
 )
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
