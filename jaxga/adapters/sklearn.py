@@ -37,8 +37,8 @@ class JaxgaSearchCV(BaseSearchCV):
         num_generations: at least 1.
         random_state: of the search, as everywhere in scikit-learn; None draws another one for each fit.
         scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score: as of ``GridSearchCV``. With
-            several scores ``refit`` names the one that is searched. A setting whose score is NaN is a failed member. A later
-            generation of which every fit failed is not in ``cv_results_``; a warning says so.
+            several scores ``refit`` names the one that is searched. A setting whose score is NaN is a failed member. A
+            later generation of which every fit failed is not in ``cv_results_``; a warning says so.
 
     ``fit`` raises ``ValueError`` for a wrong argument. The attributes after it are those of ``GridSearchCV``:
     ``best_params_``, ``best_score_``, ``best_estimator_``, ``cv_results_``.
