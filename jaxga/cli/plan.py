@@ -48,7 +48,10 @@ def print_plan(
         plan.add_row("schedule", _schedule(search, search.layout))
     if warm_start is not None:
         knows = "settings to begin with" if warm_start.loss is None else "evaluations known from before"
-        plan.add_row("warm start", f"{len(warm_start.genomes)} {knows}")
+        num = len(warm_start.genomes)
+        if warm_start.loss is None:
+            num = min(num, search.algorithm.population_size)
+        plan.add_row("warm start", f"{num} {knows}")
     # A dry run starts no process: the others would have as many devices as this one.
     num = processes.number if options.dry_run else jax.process_count()
     num_devices = f"{num * jax.local_device_count()} x " if num else ""

@@ -3,10 +3,12 @@
 import csv
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -108,9 +110,15 @@ class WarmStart(NamedTuple):
         return sha.hexdigest()
 
     def applied_to(self, algorithm: Algorithm) -> Algorithm:
-        """The algorithm, beginning with this."""
-        genomes = jnp.asarray(self.genomes)
+        """The algorithm, beginning with this; a warning where its first generation does not hold all settings."""
+        genomes, size = jnp.asarray(self.genomes), algorithm.population_size
         if self.loss is None:
+            if len(genomes) > size and jax.process_index() == 0:
+                warnings.warn(
+                    f"warm start: the first generation is the first {size} of its {len(genomes)} settings; "
+                    "the others are not used",
+                    stacklevel=2,
+                )
             return warm_start(algorithm, genomes)
         return informed(algorithm, genomes, jnp.asarray(self.loss))
 

@@ -50,6 +50,23 @@ def test_a_list_of_settings_is_the_first_generation(earlier, tmp_path):
     assert {row["species"] for row in rows} == {"founder"}
 
 
+def test_settings_that_the_first_generation_does_not_hold_are_told(earlier, tmp_path, capfd):
+    from jaxga.cli.run import main
+
+    settings = settings_of(jaxga.load(earlier).history)[:9]
+    told = "warm start: the first generation is the first 6 of its 9 settings; the others are not used"
+    with pytest.warns(UserWarning, match=told):
+        rows = first_generation(search(tmp_path / "warm", warm_start=settings).history)
+    assert [{name: row[name] for name in SPACE.names} for row in rows] == settings[:6]
+    numbers = [{f"n{i}": 7 for i in range(10)}] * 9
+    (tmp_path / "list.json").write_text(json.dumps(numbers))
+    small = ["--task", "guess", "--pop", "6", "--processes", "1", "--dry-run"]
+    assert main([*small, "--warm-start", str(tmp_path / "list.json")]) == 0
+    shown = capfd.readouterr()
+    assert told in shown.err
+    assert "6 settings to begin with" in shown.out
+
+
 def test_every_source_of_the_same_evaluations_gives_the_same_warm_start(earlier, tmp_path):
     pytest.importorskip("optuna")
     url = f"sqlite:///{tmp_path / 'run.db'}"
