@@ -160,6 +160,17 @@ def _model(space, **options):
     return jaxga.quadratic_ridge(space, **options)
 
 
+def test_a_metric_of_the_objectives_name_is_not_its_value(tmp_path):
+    @jaxga.as_task(SPACE, objective=jaxga.Objective("loss"))
+    def task(key, setting):
+        return setting["x"], {"loss": setting["x"] + 100.0}
+
+    found = jaxga.optimize(task, **SMALL, out=tmp_path / "run", num_generations=1)
+    saved = jaxga.load(tmp_path / "run")
+    np.testing.assert_allclose(saved.fresh_values, found.fresh_values)
+    np.testing.assert_allclose(saved.result["fresh"]["metric_loss"], found.fresh_values + 100.0, rtol=1e-6)
+
+
 def test_a_function_among_the_options_of_an_algorithm_has_the_same_name_in_another_process():
     crossover = jaxga.operators.crossover.uniform(jaxga.SearchSpace(SPACE))
     for algorithm in (partial(jaxga.invasive_ga, surrogate=_model), partial(jaxga.ga, crossover=crossover)):

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +19,11 @@ from jaxga.cli.options import Options as RunOptions
 from jaxga.cli.start import use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task
 from jaxga.loop import as_key, evaluate_fresh
-from jaxga.runs.config import describe_data
+from jaxga.runs.config import describe_data, describe_task
 from jaxga.runs.progress import plain_console
-from jaxga.runs.records import write_json
+from jaxga.runs.records import constants, write_json
 from jaxga.runs.saved import SavedRun, load
+from jaxga.runs.session import scores_by_name
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _replay(options: Options) -> None:
         chunk_size=chunk_size,
         mesh=runtime.population_mesh(),
     )
-    scores = {task.objective.name: found.value, **found.metrics}
+    scores = scores_by_name(task.objective, found)
     values = {name: np.asarray(score).tolist() for name, score in scores.items()}
     write_json(options.folder / "replay.json", {"settings": settings, "seeds": options.seeds, "values": values})
     has_test, trained = hasattr(task, "test"), run.result.get("trained", 1.0)
@@ -82,6 +83,8 @@ def _task(run: SavedRun) -> tuple[Task, ChunkSize]:
     task = make_task(options.task, found, arguments)
     now = {"search space": task.space.to_dict(), "data": describe_data(task)["sha256"]}
     then = {name: run.config["identity"].get(name) for name in now}
-    if differing := [name for name in now if now[name] != then[name]]:
+    now |= describe_task(asdict(task.objective), constants(task))
+    then |= describe_task(run.config["objective"], run.config.get("constants", {}))
+    if differing := [name for name in {**then, **now} if now.get(name) != then.get(name)]:
         raise ValueError(f"cannot replay {run.path}: its task has another {' and '.join(differing)} now")
     return task, options.chunk_size

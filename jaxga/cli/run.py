@@ -33,7 +33,7 @@ from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
 from jaxga.runs.progress import ProgressLine, plain_console
 from jaxga.runs.recorder import Recorder
-from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, scores_by_name, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
 from jaxga.runs.tracking import TRACKERS, Tracker
 from jaxga.runs.warm_start import WarmStart
@@ -279,7 +279,7 @@ class Writers:
             console.print()
             ending = f"after generation {reached.num_done}: {reason or 'Ctrl-C'}"
             screen.say(console, ending, head="Ended early", style="bold")
-        scores = {objective.name: fresh.value, **fresh.metrics}
+        scores = scores_by_name(objective, fresh)
         figures = {"best_value": value, **{f"fresh/{name}": float(np.mean(score)) for name, score in scores.items()}}
         for tracker in self._trackers:
             tracker.finish(best, figures)

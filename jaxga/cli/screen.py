@@ -12,6 +12,7 @@ from rich.text import Text
 
 from jaxga.base import Evaluation, Objective
 from jaxga.report.lineage import by_part
+from jaxga.runs.session import scores_by_name
 from jaxga.text import show, unfinished
 
 
@@ -54,8 +55,9 @@ def print_winner(
         f"{objective.name}, search", show(value), "", unfinished(trained) or "optimistic on average: chosen as the best"
     )
     what = f"{num_seeds} fresh seed{'s' if num_seeds > 1 else ''}"
-    scalars = {name: metric for name, metric in fresh.metrics.items() if np.ndim(metric) == 1}
-    for name, values in {objective.name: fresh.value, **scalars}.items():
+    for name, values in scores_by_name(objective, fresh).items():
+        if np.ndim(values) != 1:
+            continue
         spread = show(float(np.std(values, ddof=1))) if num_seeds > 1 else "-"
         # A task's test gives the other figures as well.
         data = ", test data" if has_test and name.startswith("test_") else ""

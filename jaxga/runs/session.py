@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from jaxga import runtime
-from jaxga.base import Algorithm, Evaluation, Task
+from jaxga.base import Algorithm, Evaluation, Objective, Task
 from jaxga.chunks import ChunkSize, Planned
 from jaxga.cohorts import score_winner
 from jaxga.evaluate import Seeds
@@ -226,6 +226,15 @@ def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:
     return {"best": settings[-1], "best_by_part": settings}
 
 
+def scores_by_name(objective: Objective, found: Evaluation) -> dict[str, Any]:
+    """The values of an evaluation under the objective's name, and its metrics.
+
+    A metric that has the objective's name, which may be another figure, gets ``metric_`` before it.
+    """
+    metrics = {f"metric_{k}" if k == objective.name else k: metric for k, metric in found.metrics.items()}
+    return {objective.name: found.value, **metrics}
+
+
 def write_result(
     path: Path,
     search: Search,
@@ -248,7 +257,7 @@ def write_result(
         seconds: where the time went, by part.
     """
     task, evaluations = search.task, search.evaluations(reached.num_done)
-    scores = {} if fresh is None else {task.objective.name: fresh.value, **fresh.metrics}
+    scores = {} if fresh is None else scores_by_name(task.objective, fresh)
     result = {
         "status": status,
         "reason": reason,

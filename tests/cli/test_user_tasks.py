@@ -6,6 +6,7 @@ import textwrap
 import pytest
 
 import jaxga
+from jaxga.cli.replay import main as replay
 from jaxga.cli.run import main
 
 FILE = """
@@ -175,3 +176,52 @@ def test_one_checkout_never_runs_anothers_code(tmp_path):
     command = [sys.executable, str(other / "experiments" / "run.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=True)
     assert done.stdout == "the other checkout\n"
+
+
+CLASHING = """
+from dataclasses import dataclass
+
+import jax
+import jaxga
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Task:
+    num_steps = 1
+    space = jaxga.SearchSpace(x=jaxga.Uniform(0.0, 1.0))
+    objective = jaxga.Objective("loss")
+
+    def evaluate(self, key, setting):
+        return jaxga.Evaluation(setting["x"], {"loss": setting["x"] + 100.0})
+
+
+task = Task()
+"""
+
+
+def test_a_metric_of_the_objectives_name_is_another_figure(tmp_path, capfd):
+    (tmp_path / "mine.py").write_text(CLASHING)
+    task = ["--task", f"{tmp_path / 'mine.py'}:task"]
+    small = ["--pop", "4", "--algorithm", "ga", "--generations", "1", "--processes", "1", "--no-report"]
+    assert main([*task, *small, "--out", str(tmp_path / "run")]) == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    searched, fresh, metric = (
+        next(line for line in lines if line[: len(head)] == head) for head in (["loss,"], ["loss"], ["metric", "loss"])
+    )
+    assert float(fresh[1]) == float(searched[2]) < 1
+    assert float(metric[2]) > 100
+    assert replay([str(tmp_path / "run"), "--seeds", "2"]) == 0
+    values = json.loads((tmp_path / "run" / "replay.json").read_text())["values"]
+    assert max(values["loss"]) < 1
+    assert min(values["metric_loss"]) > 100
+
+
+def test_a_task_that_seeks_something_else_now_is_not_replayed(tmp_path, capfd):
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    small = ["--pop", "4", "--algorithm", "ga", "--generations", "1", "--processes", "1", "--no-report", "--quiet"]
+    assert main(["--task", f"{file}:hill", *small, "--out", str(tmp_path / "run")]) == 0
+    file.write_text(FILE.replace('"max"', '"min"'))
+    assert replay([str(tmp_path / "run")]) == 2
+    assert "its task has another objective now" in capfd.readouterr().err
