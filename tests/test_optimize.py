@@ -171,6 +171,17 @@ def test_a_metric_of_the_objectives_name_is_not_its_value(tmp_path):
     np.testing.assert_allclose(saved.result["fresh"]["metric_loss"], found.fresh_values + 100.0, rtol=1e-6)
 
 
+def test_numbers_and_keys_of_a_model_are_read_back_as_they_were(tmp_path):
+    def fitness(key, setting):
+        return setting["x"], {}, {"number": setting["x"], "key": key, "none": jnp.zeros((0, 3))}
+
+    found = jaxga.minimize(fitness, SPACE, **SMALL, out=tmp_path / "run", num_generations=1)
+    for model in (jaxga.load(tmp_path / "run").model, jaxga.load(tmp_path / "run").model_like(found.model)):
+        assert (model["number"].shape, model["number"].item()) == ((), found.model["number"].item())
+        np.testing.assert_array_equal(model["key"], jax.random.key_data(found.model["key"]))
+        assert model["none"].shape == (0, 3)
+
+
 def test_a_function_among_the_options_of_an_algorithm_has_the_same_name_in_another_process():
     crossover = jaxga.operators.crossover.uniform(jaxga.SearchSpace(SPACE))
     for algorithm in (partial(jaxga.invasive_ga, surrogate=_model), partial(jaxga.ga, crossover=crossover)):

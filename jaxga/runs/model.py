@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -42,9 +43,12 @@ def kept_model(fresh: Evaluation, objective: Objective, keep: Keep) -> PyTree | 
 
 
 def save_model(folder: Path, model: PyTree) -> None:
-    """Write the arrays of a pytree; each has the name of its path in the tree, as ``params/Dense_0/kernel``."""
+    """Write the arrays of a pytree; each has the name of its path in the tree, as ``params/Dense_0/kernel``.
+
+    Of a key of ``jax.random`` its data are written.
+    """
     leaves = jax.tree_util.tree_flatten_with_path(model)[0]
-    arrays = {_name(path): np.ascontiguousarray(leaf) for path, leaf in leaves}
+    arrays = {_name(path): _array(leaf) for path, leaf in leaves}
     if len(arrays) < len(leaves):
         raise ValueError("task: two arrays of the model would have one name in its file: rename one")
     with draft(folder / FILE) as made:
@@ -90,6 +94,12 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+
+
+def _array(leaf: Any) -> np.ndarray:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    # Not by ascontiguousarray, which gives a number an axis.
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf, order="C")
 
 
 def _name(path: Any) -> str:
