@@ -54,7 +54,9 @@ def print_winner(
     figures.add_row(
         f"{objective.name}, search", show(value), "", unfinished(trained) or "optimistic on average: chosen as the best"
     )
+    num_failed = int((~np.isfinite(fresh.value)).sum())
     what = f"{num_seeds} fresh seed{'s' if num_seeds > 1 else ''}"
+    what += f", {num_failed} failed" if num_failed else ""
     for name, values in scores_by_name(objective, fresh).items():
         if np.ndim(values) != 1:
             continue

@@ -43,8 +43,9 @@ def _percent(interval: Interval) -> str:
     return f"{100 * interval.estimate:.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
-def _seeds(num: int) -> str:
-    return f"{num} fresh seed{'s' * (num > 1)}"
+def _seeds(values: np.ndarray) -> str:
+    num, num_failed = len(values), int((~np.isfinite(values)).sum())
+    return f"{num} fresh seed{'s' * (num > 1)}" + (f", of which {num_failed} failed" if num_failed else "")
 
 
 # --- the head ---
@@ -97,7 +98,7 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
         spread = f"± {_deviation(values)} (standard deviation); " if len(values) > 1 else ""
         mean = "mean of " if len(values) > 1 else ""
         label = name if metric == name else metric.replace("_", " ")
-        yield show(float(np.mean(values))), f"{label}, fresh", f"{spread}of the winner, {mean}{_seeds(len(values))}"
+        yield show(float(np.mean(values))), f"{label}, fresh", f"{spread}of the winner, {mean}{_seeds(values)}"
     first = history.columns["value"][history.generations[0]]
     if np.isfinite(first).any() and "schedule" not in run.config:  # there the first to end were chosen by scores
         median = float(np.median(first[np.isfinite(first)]))
@@ -126,7 +127,7 @@ def _fresh(run: SavedRun) -> dict[str, np.ndarray]:
 
 
 def _deviation(values: np.ndarray) -> str:
-    return f"{float(np.std(values, ddof=1)):.2g}"
+    return f"{float(np.std(values, ddof=1)):.2g}" if np.isfinite(values).all() else "-"
 
 
 def _num_failed(run: SavedRun, history: History) -> int:
@@ -160,13 +161,13 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
     if not len(fresh):
         text = f"Its {name} in the search is {show(value)}. It was not evaluated on fresh seeds."
     elif np.allclose(fresh, value, rtol=1e-6, atol=0.0):
-        text = f"Its {name} is {show(value)}, in the search and on {_seeds(len(fresh))}."
+        text = f"Its {name} is {show(value)}, in the search and on {_seeds(fresh)}."
     else:
         what = "the search's estimate" if has_estimates(history) else "the best value observed"
         spread = f" ± {_deviation(fresh)} (mean ± standard deviation)" if len(fresh) > 1 else ""
         text = (
             f"Its {name} in the search is {show(value)}: {what}. The winner was chosen by this value, which is "
-            f"therefore too good on average. On {_seeds(len(fresh))} its {name} is "
+            f"therefore too good on average. On {_seeds(fresh)} its {name} is "
             f"{show(float(np.mean(fresh)))}{spread}."
         )
     settings = run.result.get("best_by_part", [run.best])

@@ -3,6 +3,7 @@
 import json
 import textwrap
 
+import numpy as np
 import pytest
 
 import jaxga
@@ -225,3 +226,27 @@ def test_a_task_that_seeks_something_else_now_is_not_replayed(tmp_path, capfd):
     file.write_text(FILE.replace('"max"', '"min"'))
     assert replay([str(tmp_path / "run")]) == 2
     assert "its task has another objective now" in capfd.readouterr().err
+
+
+FLAKY = """
+import jax
+import jax.numpy as jnp
+import jaxga
+
+
+@jaxga.as_task({"x": jaxga.Uniform(0.0, 1.0)})
+def task(key, setting):
+    return jnp.where(jax.random.uniform(key) < 0.5, jnp.nan, setting["x"])
+"""
+
+
+def test_fresh_seeds_that_failed_are_told(tmp_path, capfd):
+    (tmp_path / "mine.py").write_text(FLAKY)
+    small = ["--pop", "8", "--algorithm", "random_search", "--generations", "1", "--processes", "1", "--fresh", "16"]
+    assert main(["--task", f"{tmp_path / 'mine.py'}:task", *small, "--out", str(tmp_path / "run")]) == 0
+    num_failed = int(np.isnan(jaxga.load(tmp_path / "run").fresh_values).sum())
+    assert 0 < num_failed < 16
+    assert f"16 fresh seeds, {num_failed} failed" in capfd.readouterr().out
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count(f"16 fresh seeds, of which {num_failed} failed") == 2
+    assert "nan (" not in page
