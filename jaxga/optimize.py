@@ -150,6 +150,7 @@ def optimize(
     }
     if layout is not None:
         options |= {"pop": layout.num_lanes, "schedule": repr(layout.schedule)}
+    options = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
     with contextlib.ExitStack() as stack:
         run = Execution(search, rules, options, warm_start, None if out is None else Path(out), resume, report, stack)
         reached, reason = run.follow(Callbacks(callbacks), progress)

@@ -182,6 +182,24 @@ def test_numbers_and_keys_of_a_model_are_read_back_as_they_were(tmp_path):
         assert model["none"].shape == (0, 3)
 
 
+def test_the_evaluations_allowed_are_a_reason_to_end():
+    assert search(stop=jaxga.Stop(max_evaluations=23)).reason == "a further generation would exceed 23 evaluations"
+    assert search(stop=jaxga.Stop(max_evaluations=24)).reason is None
+    asked_to_end = search(stop=jaxga.Stop(max_evaluations=23), callbacks=[lambda generation: True])
+    assert "asked to end" in asked_to_end.reason
+
+
+def test_numbers_of_numpy_are_recorded_as_those_of_python(whole, tmp_path):
+    rules = jaxga.Stop(target=np.float32(-9.0), patience=np.int64(9))
+    sizes = {"population_size": np.int64(6), "num_generations": np.int32(4), "num_fresh": np.int64(2)}
+    search(out=tmp_path / "run", key=np.uint32(3), stop=rules, generations_per_dispatch=np.int64(1), **sizes)
+    assert outcome(tmp_path / "run") == outcome(whole[0])
+    search(out=tmp_path / "run", resume=True)
+    assert repr(jaxga.successive_halving(eta=np.int64(2), first_rung=np.float32(0.5))) == repr(
+        jaxga.successive_halving(eta=2, first_rung=0.5)
+    )
+
+
 def test_a_function_among_the_options_of_an_algorithm_has_the_same_name_in_another_process():
     crossover = jaxga.operators.crossover.uniform(jaxga.SearchSpace(SPACE))
     for algorithm in (partial(jaxga.invasive_ga, surrogate=_model), partial(jaxga.ga, crossover=crossover)):

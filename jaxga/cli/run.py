@@ -216,7 +216,9 @@ def _evolve(console: Console, path: Path | None, job: Job, began: float) -> int:
         fresh = search.evaluate_winner(reached.best_genome, job.generations.chunk_size)
         seconds["winner on fresh seeds"] = time.perf_counter() - mark
         if writers is not None:
-            writers.finish(reached, fresh, seconds, stop.reason, go_on if decision == INTERRUPTED else None)
+            num_asked = options.sizes[2]
+            reason = stop.reason or options.stop.reason_of_end(reached.num_done, search.num_generations, num_asked)
+            writers.finish(reached, fresh, seconds, reason, go_on if decision == INTERRUPTED else None)
         return decision
 
 

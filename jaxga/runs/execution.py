@@ -80,6 +80,7 @@ class Execution:
         overhead = search.overhead(elapsed, report_seconds, chunk_size)
         self._stop = StopState(rules, task.objective, overhead, start.notes.get("stop"))
         self._recorder, self._has_report = None, report
+        self._rules, self._num_asked = rules, options["generations"]
         if path is not None and is_first:
             config = (
                 resumed_config(path, options, None)
@@ -121,7 +122,8 @@ class Execution:
                 raise CallbackError(f"{error}; the run is saved in {self._path}") from error.__cause__
         if recorder is not None:
             recorder.finish()
-        return reached, callbacks.reason or self._stop.reason
+        reason = callbacks.reason or self._stop.reason
+        return reached, reason or self._rules.reason_of_end(reached.num_done, search.num_generations, self._num_asked)
 
     def finish(self, reached: Reached, reason: str | None, keep_model: Keep) -> Result:
         """Evaluate the winner under fresh seeds, write the result and the report."""

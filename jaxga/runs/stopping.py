@@ -46,7 +46,9 @@ class Stop:
             value = getattr(self, name)
             if value is None:
                 continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            is_number = (
+                isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+            )
             if not is_number or (name == "max_seconds" and value <= 0):
                 allowed = "a finite number" if name == "target" else "above 0 and finite"
                 raise ValueError(f"{name} must be {allowed}, got {value!r}")
@@ -64,6 +66,18 @@ class Stop:
                 f"worth, got {self.max_evaluations}"
             )
         return min(num_generations, int(self.max_evaluations / evaluations_each + 1e-9))
+
+    def reason_of_end(self, num_done: int, num_generations: int, asked: int) -> str | None:
+        """Why a run whose generations are all done has fewer than it was asked for; None where it has not.
+
+        Args:
+            num_done: generations done.
+            num_generations: as :meth:`num_generations` allows.
+            asked: as many as were asked for.
+        """
+        if num_done < num_generations or num_generations == asked:
+            return None
+        return f"a further generation would exceed {self.max_evaluations} evaluations"
 
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)

@@ -105,7 +105,9 @@ def test_the_target_ends_a_run_and_its_history(whole, tmp_path):
 def test_no_more_evaluations_than_allowed(tmp_path, limit, generations):
     folder = tmp_path / "run"
     assert main([*SMALL, "--generations", "4", "--out", str(folder), "--max-evaluations", str(limit)]) == 0
-    assert json.loads((folder / "result.json").read_text())["evaluations"] == generations * 6
+    result = json.loads((folder / "result.json").read_text())
+    assert result["evaluations"] == generations * 6
+    assert result["reason"] == f"a further generation would exceed {limit} evaluations"
 
 
 @pytest.mark.parametrize(
