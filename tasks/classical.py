@@ -61,13 +61,17 @@ def load_table(dataset: str, target_column: str | None, digest: str | None) -> T
     if file_digest(dataset) != digest:
         raise ValueError(f"dataset: {dataset} was changed during the search")
     try:
-        columns = {name: np.asarray(column) for name, column in csv.read_csv(dataset).to_pydict().items()}
+        table = csv.read_csv(dataset)
     except ArrowInvalid as error:
         raise ValueError(f"dataset: {dataset} is no CSV table: {shorten(str(error))}") from None
+    if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
+        raise ValueError(f"dataset: {dataset} has two columns {twice[0]!r}")
+    columns = {name: np.asarray(column) for name, column in table.to_pydict().items()}
     if target_column not in columns:
         raise ValueError(f"target_column must be one of {list(columns)}, got {target_column!r}")
     targets = columns.pop(target_column)
-    if targets.dtype == object or (np.issubdtype(targets.dtype, np.floating) and not np.isfinite(targets).all()):
+    is_empty = ~np.isfinite(targets) if np.issubdtype(targets.dtype, np.floating) else targets.astype(str) == ""
+    if targets.dtype == object or is_empty.any():
         raise ValueError(f"dataset: the target column {target_column!r} of {dataset} has an empty cell")
     for name, column in columns.items():
         if not np.issubdtype(column.dtype, np.number) or not np.isfinite(column).all():

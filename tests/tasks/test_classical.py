@@ -104,6 +104,8 @@ def test_a_run_is_not_resumed_with_another_file(tmp_path, capsys):
         ("a,b\n1,2\n,1\n", {"target_column": "b"}, "column 'a' of .* must hold a finite number in each row"),
         ("a,b\n1,x\n2,\n", {"target_column": "a"}, "column 'b' of .* must hold a finite number"),
         ("a,b\n1,0.5\n2,\n", {"target_column": "b"}, "the target column 'b' of .* has an empty cell"),
+        ("a,b\n1,u\n2,\n", {"target_column": "b"}, "the target column 'b' of .* has an empty cell"),
+        ("a,a,b\n1,2,u\n2,3,v\n", {"target_column": "b"}, "has two columns 'a'"),
         ("a\n1\n2\n", {"target_column": "a"}, "must have a column beside the target and at least 2 rows"),
         ("a,b\n1\n2,3,4\n", {"target_column": "a"}, "is no CSV table"),
         ("a,b\n1,0\n2,0\n3,1\n", {"target_column": "b"}, "num_folds must be at most 1 for .*, got 5"),
@@ -122,7 +124,7 @@ def test_a_bad_table_is_one_line(tmp_path, text, options, message):
     ("arguments", "message"),
     [
         ("--task svm --dataset wines", "dataset must be one of"),
-        ("--task svm --dataset wine --target-column a", "target_column is for a CSV file"),
+        ("--task svm --dataset wine --target-column a", "--target-column is for a CSV file"),
         ("--task svm --set num_folds=1", "num_folds must be a whole number of at least 2"),
         ("--task guess --target-column a", "--target-column does not apply to --task guess"),
     ],
