@@ -23,6 +23,7 @@ from jaxga.precision import single_precision
 from jaxga.space import SearchSpace
 from jaxga.surrogates import SURROGATES
 from jaxga.surrogates.shares import over_shares, share_gene, with_share
+from jaxga.surrogates.zoom import over_zoom
 from jaxga.text import shorten
 
 # From ablations on the development half of experiments/compare.py and on a prototype's problems; _SHRINKAGE is by
@@ -32,6 +33,10 @@ _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 1 / 6
 _NUM_REPEATS = 2  # so often the best is evaluated again, to find out whether there is noise
 _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / (n + 9), the surrogate's mean the rest
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
+# Without noise steps grow while more than a tenth of a generation is better than the best eighth of what is known (but
+# at most eight settings), and shrink else.
+_RIVALS_ONE_IN, _MOST_RIVALS = 8, 8
+_SUCCESS_SHARE, _SUCCESS_RATE, _GREATEST_STRETCH = 0.1, 4.0, 32.0
 _NUM_CANDIDATES = 1024
 _FRESH_EVERY = 5  # of the dense sample every fifth candidate is a uniform draw
 _ARCHIVE_SIZE = 512  # the surrogates' cost grows with its square and cube
@@ -64,6 +69,7 @@ class InvasiveState(NamedTuple):
     generation: i32[], generations told.
     num_asked: i32[], generations asked for after the founders. A warm start tells evaluations that were not asked for.
     noisy: bool[], whether the objective is.
+    stretch: f32[], in [1, 32]: of all steps, without noise.
     archive: the evaluations.
     beliefs: what is believed of them.
     params: the surrogate's.
@@ -72,6 +78,7 @@ class InvasiveState(NamedTuple):
     generation: Array
     num_asked: Array
     noisy: Array
+    stretch: Array
     archive: Archive
     beliefs: Beliefs
     params: PyTree
@@ -227,7 +234,7 @@ def _resolved(surrogate: Any, space: SearchSpace, archive_size: int, has_shares:
         allowed = f"one of {sorted(SURROGATES)}, a Surrogate or a factory of one"
         raise ValueError(f"surrogate must be {allowed}, got {surrogate!r}")
     make = cast(Callable[..., Surrogate], factory)
-    return (partial(over_shares, make) if has_shares else make)(space, num_points=archive_size)
+    return (over_shares if has_shares else over_zoom)(make, space, num_points=archive_size)
 
 
 def _init(plan: _Plan, key: Array) -> InvasiveState:
@@ -236,6 +243,7 @@ def _init(plan: _Plan, key: Array) -> InvasiveState:
         generation=jnp.zeros((), jnp.int32),
         num_asked=jnp.zeros((), jnp.int32),
         noisy=jnp.array(plan.noisy is True),
+        stretch=jnp.ones((), jnp.float32),
         archive=empty(size, plan.space.size),
         beliefs=Beliefs(
             target=jnp.zeros(size),
@@ -261,7 +269,7 @@ def _next_generation(plan: _Plan, key: Array, state: InvasiveState) -> Offspring
     key_draws, _ = jax.random.split(key)  # the second one is not used: without the split other numbers are drawn
     archive, beliefs, num_bred = state.archive, state.beliefs, plan.most_children * plan.litter_size
     parents = best_parents(archive.genomes, archive.number, beliefs.worth, plan.num_parents)
-    parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, 1.0) * parents.spread)
+    parents = parents._replace(spread=jnp.where(state.noisy, _NOISY_STRETCH, state.stretch) * parents.spread)
     incumbent = jnp.min(jnp.where(archive.valid, beliefs.mean, jnp.inf), initial=1e6)
 
     # The litters and the dense sample together: half as much program to compile.
@@ -354,7 +362,23 @@ def _tell(
         noisy |= shows_noise(state.archive, typical_gap(state.archive, plan.greatest_rank), genomes, loss, loss_var)
     number = state.generation * plan.population_size + jnp.arange(plan.population_size, dtype=jnp.int32)
     archive = insert(state.archive, genomes, loss, number)
-    return _learned(plan, key, state._replace(generation=state.generation + 1, noisy=noisy), archive, genomes[0])
+    state = state._replace(generation=state.generation + 1, noisy=noisy, stretch=_stretched(state, loss))
+    return _learned(plan, key, state, archive, genomes[0])
+
+
+def _stretched(state: InvasiveState, loss: Array) -> Array:
+    """The stretch after a generation with losses f32[P], by its success.
+
+    The unit of a step is the spread of the best members. It shrinks faster than the way to the optimum where they lie
+    behind one another: there the steps have to grow.
+
+    Source: the rule of 1/5, I. Rechenberg, "Evolutionsstrategie", 1973.
+    """
+    num_rivals = jnp.clip(state.archive.valid.sum() // _RIVALS_ONE_IN, 1, _MOST_RIVALS)
+    rival = jnp.sort(state.archive.loss)[num_rivals - 1]
+    growth = jnp.exp(_SUCCESS_RATE * (jnp.mean(loss < rival) - _SUCCESS_SHARE))
+    stretch = jnp.clip(state.stretch * growth, 1.0, _GREATEST_STRETCH)
+    return jnp.where(state.num_asked > 0, stretch, state.stretch)
 
 
 def _revise(plan: _Plan, key: Array, state: InvasiveState, measured: Measured) -> tuple[InvasiveState, Best, Array]:

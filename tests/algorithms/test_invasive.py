@@ -112,6 +112,36 @@ def test_the_unit_of_the_loss_is_no_matter(exponent):
         np.testing.assert_array_equal(one.genomes, other.genomes)
 
 
+@pytest.mark.parametrize(("num_better", "growth"), [(0, 0.67), (1, 1.11), (8, 36.6)])
+def test_steps_grow_with_success_and_shrink_without(num_better, growth):
+    """Rivals of 8 members: the best of the founders. exp(4 * (share - 0.1)), within [1, 32]."""
+    state, _ = generations(SHARED, bowl, 1)
+    for stretch in (1.0, 10.0):
+        offspring, asked = SHARED.ask(jax.random.key(1), state._replace(stretch=jnp.float32(stretch)))
+        loss = jnp.where(jnp.arange(8) < num_better, -1.0, 10.0)
+        told, _ = SHARED.tell(jax.random.key(2), asked, offspring.genomes, loss)
+        np.testing.assert_allclose(told.stretch, np.clip(stretch * growth, 1.0, 32.0), rtol=0.01)
+
+
+def test_evaluations_that_were_not_asked_for_change_no_step():
+    state = SHARED.init(jax.random.key(0))
+    for i in range(4):
+        genomes = jax.random.uniform(jax.random.key(i), (8, 2))
+        state, _ = SHARED.tell(jax.random.key(i), state, genomes, jnp.full(8, -float(i)))
+    assert float(state.stretch) == 1.0
+
+
+def test_a_stretch_lengthens_the_steps():
+    algorithm = invasive_ga(SPACE, population_size=64, surrogate=None, noisy=False, archive_size=64)
+    state, _ = generations(algorithm, bowl, 6)
+
+    def distance(stretch):
+        children = algorithm.ask(jax.random.key(1), state._replace(stretch=jnp.float32(stretch)))[0].genomes
+        return float(jnp.mean(jnp.abs(children - state.archive.genomes[state.beliefs.best][None])))
+
+    assert distance(32.0) > 1.5 * distance(1.0)
+
+
 def test_a_variance_of_the_replicates_is_noise():
     state = SHARED.init(jax.random.key(0))
     offspring, state = SHARED.ask(jax.random.key(0), state)
