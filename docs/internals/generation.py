@@ -17,6 +17,7 @@ from jaxga.algorithms.draws import uniform
 from jaxga.algorithms.parents import best_parents, breed, breeder
 from jaxga.evaluate import evaluate
 from jaxga.surrogates import deep_kernel
+from jaxga.surrogates.zoom import over_zoom
 
 POPULATION, GENERATION, ARCHIVE, SAMPLE = 12, 2, 64, 1024
 SPACE = jaxga.SearchSpace(lr=jaxga.LogUniform(1e-3, 1.0), momentum=jaxga.Uniform(0.0, 0.99))
@@ -60,13 +61,14 @@ def draw(path, state, offspring, loss, key_ask, score) -> None:
     ticks = (np.arange(41) + 0.5) / 41
     grid = jnp.asarray(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), jnp.float32)
     truth = np.asarray(score(jax.random.key(0), grid).loss).reshape(41, 41)
-    model = deep_kernel(SPACE, num_points=ARCHIVE)
+    model = over_zoom(deep_kernel, SPACE, num_points=ARCHIVE)
     mean = np.asarray(model.predict(state.params, grid)[0]).reshape(41, 41)
 
     # The dense sample as `ask` draws it: the litters first, then the candidates, every fifth a uniform draw.
     kinds = breeder(SPACE)
-    num_bred = 4 * (POPULATION - POPULATION // 4)
+    num_bred = 4 * (POPULATION - POPULATION // 6)
     parents = best_parents(archive.genomes, archive.number, state.beliefs.worth, 2 * POPULATION)
+    parents = parents._replace(spread=state.stretch * parents.spread)
     is_fresh = np.concatenate([np.zeros(num_bred, bool), np.arange(SAMPLE) % 5 == 0])
     draws = uniform(jax.random.split(key_ask)[0], (len(is_fresh), kinds.num_draws))
     sample = np.asarray(breed(kinds, draws, parents, is_fresh)[0])[num_bred:]

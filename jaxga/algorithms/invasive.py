@@ -153,6 +153,7 @@ def invasive_ga(
     The first generation is a space-filling design; with many genes and few members it is contracted towards the
     middle of the ranges. Every later generation consists of children of the best members (the surrogate keeps one of
     every litter) and of invaders: the candidates with the greatest expected improvement, not close to one another.
+    Steps grow while they succeed.
 
     Args:
         space: the search space (D genes).
@@ -162,7 +163,8 @@ def invasive_ga(
         num_invaders: how many of the P are invaders, in [0, P]; default a half, and a sixth once noise is found. 0 is
             the control experiment: natural evolution alone, without a surrogate.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
-            made for ``num_points=archive_size``; default a Gaussian process on the outputs of a Flax network.
+            made for ``num_points=archive_size``; default a Gaussian process on the outputs of a Flax network. A model
+            that is made from a name or a factory sees the space around the best settings from close by.
         litter_size: children bred for one place, of which the surrogate keeps one; at least 1.
         num_candidates: size of the dense sample, in [max(64, P), 2^20]; default 4 P within [1,024, 2^20].
         archive_size: A, evaluations remembered, in [16, 2^20]; default 512. A full archive keeps
