@@ -216,7 +216,8 @@ def invasive_ga(
         most_invaders=most_invaders,
         least_invaders=least_invaders,
         litter_size=litter_size if has_model else 1,
-        num_candidates=num_candidates,
+        # Each round chooses from a pool of its own, and the rounds are of one size.
+        num_candidates=max(num_candidates, most_invaders + most_invaders // _ROUND_SIZE),
         archive_size=archive_size,
         # Under a schedule too few settings are trained to the end twice to find out whether there is noise.
         noisy=True if noisy is None and least_share is not None else noisy,

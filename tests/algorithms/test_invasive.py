@@ -162,6 +162,13 @@ def test_with_noise_the_parent_is_the_best_on_average():
     assert offspring.parents[:3, 0].tolist() == [2, 2, 2]
 
 
+def test_every_round_finds_enough_candidates():
+    """129 invaders of 129 candidates are chosen in two rounds of 65: none is chosen twice."""
+    options = {**CHEAP, "num_candidates": 129, "num_invaders": 129, "noisy": False}
+    offspring = generations(invasive_ga(SPACE, population_size=129, **options), bowl, 2)[1][1][0]
+    assert len(np.unique(np.asarray(offspring.genomes), axis=0)) == 129
+
+
 def test_no_setting_is_wasted_twice():
     """36 settings, 4 generations of 8: of the invaders none is one that was tried before."""
     space = SearchSpace(n=Integer(0, 5), m=Integer(0, 5))
