@@ -28,7 +28,8 @@ def draw(searched: Mapping[SearchSetup, Mapping[int, Winners]]) -> Section:
                     {"environment": setup.name, "replicates": num, "search": i, "shown": float(s), "true": float(t)}
                     for i, (s, t) in enumerate(zip(*winners, strict=True))
                 ]
-                middles = [interval(median(values)) for values in (winners.shown, winners.true)]
+                excess = winners.shown - winners.true
+                middles = [interval(median(values)) for values in (winners.shown, winners.true, excess)]
                 cells.append([setup.title, str(num), sizes(setup, num), *middles, *_against(pairs.get(num))])
             spreads(
                 axes,
@@ -39,16 +40,18 @@ def draw(searched: Mapping[SearchSetup, Mapping[int, Winners]]) -> Section:
                 ],
             )
             axes.set(xlabel="mean training return", title=f"{setup.title}: {setup.num_searches} searches each")
-    header = ["environment", "replicates", "members x generations x replicates", "shown", "true"]
+    header = ["environment", "replicates", "members x generations x replicates", "shown", "true", "excess"]
     header += ["wins against 1", "median gain"]
-    first = next(iter(searched))
+    numbers = ", ".join(
+        f"{setup.num_searches} on {setup.title} with {setup.num_trainings} trainings each" for setup in searched
+    )
     about = (
-        f"{first.num_searches} searches by the invasive GA for each number of replicates, {first.num_trainings}"
-        " trainings a search. Shown: the value that the search gives its winner; true: the mean of the winner under"
-        " fresh seeds. Medians over the searches. Search *i* has the same key and the same fresh seeds with every"
-        ' number: "wins" is the share of these pairs with the better true value, "better" and "worse" as the exact'
-        " sign test (p < 0.05) says too. Brackets: 95 % bootstrap intervals over the searches. The picture: median,"
-        " quartiles (thick), 5th and 95th percentiles (thin)."
+        f"Searches by the invasive GA for each number of replicates: {numbers}. Shown: the value that the search gives"
+        " its winner; true: the mean of the winner under fresh seeds; excess: shown minus true. Medians over the"
+        ' searches. Search *i* has the same key and the same fresh seeds with every number of replicates: "wins" is'
+        ' the share of these pairs with the better true value, "better" and "worse" as the exact sign test (p < 0.05)'
+        " says too. Brackets: 95 % bootstrap intervals over the searches. The picture: median, quartiles (thick), 5th"
+        " and 95th percentiles (thin)."
     )
     return Section(picture, rows, [about, "", *sentences, *table(header, cells)])
 
