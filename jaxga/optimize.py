@@ -294,8 +294,8 @@ def _algorithm_name(algorithm: AlgorithmLike) -> str:
     if isinstance(algorithm, str):
         return algorithm
     if isinstance(algorithm, Algorithm):
-        # A factory's inner functions have its name: jaxga.algorithms.genetic.ga.<locals>.ask.
-        return getattr(algorithm.ask, "__qualname__", type(algorithm.ask).__name__).split(".")[0]
+        # The inner functions of a factory have its name: my_search.<locals>.ask.
+        return algorithm.name or getattr(algorithm.ask, "__qualname__", type(algorithm.ask).__name__).split(".")[0]
     if isinstance(algorithm, functools.partial):
         given = ", ".join(f"{name}={value!r}" for name, value in sorted(algorithm.keywords.items()))
         given = re.sub(" at 0x[0-9a-f]+", "", given)  # another process has a function at another address

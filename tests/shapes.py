@@ -47,7 +47,9 @@ def surrogate(init: Any, fit: Any, predict: Any, covariance: Any = None) -> tupl
     return checked_init, checked_fit, checked_predict, covariance and checked_covariance
 
 
-def algorithm(init: Any, ask: Any, tell: Any, population_size: int, revise: Any = None) -> tuple[Any, ...]:
+def algorithm(
+    init: Any, ask: Any, tell: Any, population_size: int, revise: Any = None, name: str = ""
+) -> tuple[Any, ...]:
     """The functions of a :class:`jaxga.base.Algorithm`, each with its shapes checked."""
 
     @shaped
@@ -88,7 +90,7 @@ def algorithm(init: Any, ask: Any, tell: Any, population_size: int, revise: Any 
         forecasts(measured.loss, forecast)
         return same_types(state, after), told, forecast
 
-    return checked_init, checked_ask, checked_tell, population_size, revise and checked_revise
+    return checked_init, checked_ask, checked_tell, population_size, revise and checked_revise, name
 
 
 def operator(num_parents: int, num_draws: int, apply: Any) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import jaxga
 from jaxga.optimize import _algorithm_name
+from jaxga.registry import ALGORITHMS
 from jaxga.runs.progress import is_live
 
 SPACE = {"x": jaxga.Uniform(-1.0, 1.0), "n": jaxga.Integer(1, 4)}
@@ -210,7 +211,21 @@ def test_a_function_among_the_options_of_an_algorithm_has_the_same_name_in_anoth
 
 def test_an_algorithm_of_any_callables_has_a_name():
     method = jaxga.ga(jaxga.SearchSpace(SPACE), population_size=4)
-    assert _algorithm_name(method._replace(ask=partial(method.ask))) == "partial"
+    assert _algorithm_name(method._replace(ask=partial(method.ask), name="")) == "partial"
+
+
+def test_an_algorithm_in_hand_has_the_name_of_its_factory():
+    space = jaxga.SearchSpace(SPACE)
+    for name in (
+        "invasive_ga",
+        "ga",
+        "truncation_ga",
+        "random_search",
+        "sobol_search",
+        "latin_hypercube",
+        "grid_search",
+    ):
+        assert _algorithm_name(ALGORITHMS[name](space, population_size=4)) == name
 
 
 def test_a_run_of_the_command_line_is_resumed_there(whole, capfd):

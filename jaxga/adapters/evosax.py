@@ -119,7 +119,7 @@ def evosax_search(space: SearchSpace, strategy: Any, **params: Any) -> Algorithm
         best = state.best.update(genomes, loss)
         return state._replace(generation=state.generation + 1, strategy=inner, best=best), best
 
-    return compiled(space, size, init, ask, tell)
+    return compiled(f"evosax {type(strategy).__name__}", space, size, init, ask, tell)
 
 
 @single_precision

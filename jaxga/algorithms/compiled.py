@@ -12,6 +12,7 @@ from jaxga.space import SearchSpace
 
 
 def compiled(
+    name: str,
     space: SearchSpace,
     population_size: int,
     init: Callable[[Array], PyTree],
@@ -19,19 +20,18 @@ def compiled(
     tell: Callable[..., tuple[PyTree, Best]],
     revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None,
 ) -> Algorithm:
-    """The algorithm of these functions, each jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
+    """An algorithm of a name and functions, all jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
 
     def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Best]:
         # Checked while it is traced: a call with the shapes of an earlier one goes straight to the compiled program.
-        for name, array, shape in (
+        for argument, array, shape in (
             ("genomes", genomes, (population_size, space.size)),
             ("loss", loss, (population_size,)),
             ("loss_var", loss if loss_var is None else loss_var, (population_size,)),
         ):
             if jnp.shape(array) != shape:
-                raise ValueError(f"tell: {name} must have shape {list(shape)}, got {list(jnp.shape(array))}")
+                raise ValueError(f"tell: {argument} must have shape {list(shape)}, got {list(jnp.shape(array))}")
         return tell(key, state, jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32), loss_var)
 
-    return Algorithm(
-        jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size, None if revise is None else jax.jit(revise)
-    )
+    revises = None if revise is None else jax.jit(revise)
+    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size, revises, name)

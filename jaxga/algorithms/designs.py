@@ -80,7 +80,7 @@ def latin_hypercube(space: SearchSpace, *, population_size: int) -> Algorithm:
         del state
         return latin_hypercube_sample(key, population_size, space.size)[0]
 
-    return sampling(space, population_size, draw)
+    return sampling("latin_hypercube", space, population_size, draw)
 
 
 @single_precision
@@ -108,7 +108,7 @@ def sobol_search(space: SearchSpace, *, population_size: int) -> Algorithm:
         integer = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_xor, (1,))
         return jnp.mod(integer.astype(jnp.float32) / 2**_SOBOL_BITS + state.shift[None], 1.0)
 
-    return sampling(space, population_size, draw)
+    return sampling("sobol_search", space, population_size, draw)
 
 
 @single_precision
@@ -142,7 +142,7 @@ def grid_search(space: SearchSpace, *, population_size: int, num_levels: int | N
         level = (place[:, None] // strides[None]) % jnp.array(counts)[None]
         return jnp.stack([axis(level[:, i]) for i, axis in enumerate(axes)], axis=1)
 
-    return sampling(space, population_size, draw)
+    return sampling("grid_search", space, population_size, draw)
 
 
 def _grid_axis(dimension: Dimension, count: int) -> Callable[[Array], Array]:

@@ -131,7 +131,7 @@ def ga(
         genomes, loss, number = (jnp.concatenate(pair)[rows] for pair in together)
         return GeneticState(state.generation + 1, genomes, loss, number, best), best
 
-    return compiled(space, population_size, init, ask, tell)
+    return compiled("ga", space, population_size, init, ask, tell)
 
 
 def _resolved(

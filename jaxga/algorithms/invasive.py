@@ -226,7 +226,8 @@ def invasive_ga(
         breeder=breeder(space, num_mutations),
     )
     revise = None if least_share is None else partial(_revise, plan)
-    return compiled(space, population_size, partial(_init, plan), partial(_ask, plan), partial(_tell, plan), revise)
+    init, ask, tell = partial(_init, plan), partial(_ask, plan), partial(_tell, plan)
+    return compiled("invasive_ga", space, population_size, init, ask, tell, revise)
 
 
 def _resolved(surrogate: Any, space: SearchSpace, archive_size: int, has_shares: bool) -> Surrogate:

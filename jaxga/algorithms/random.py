@@ -33,10 +33,12 @@ def random_search(space: SearchSpace, *, population_size: int) -> Algorithm:
     Source: J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", 2012.
     """
     check_search(space, population_size, 1)
-    return sampling(space, population_size, lambda key, _: uniform(key, (population_size, space.size)))
+    return sampling("random_search", space, population_size, lambda key, _: uniform(key, (population_size, space.size)))
 
 
-def sampling(space: SearchSpace, population_size: int, draw: Callable[[Array, SamplingState], Array]) -> Algorithm:
+def sampling(
+    name: str, space: SearchSpace, population_size: int, draw: Callable[[Array, SamplingState], Array]
+) -> Algorithm:
     """An algorithm whose members ``draw(key, state) -> f32[P, D]`` do not depend on earlier losses."""
 
     def init(key: Array) -> SamplingState:
@@ -58,4 +60,4 @@ def sampling(space: SearchSpace, population_size: int, draw: Callable[[Array, Sa
         best = state.best.update(measured.genomes, jnp.where(measured.share == 1.0, measured.loss, jnp.inf))
         return SamplingState(state.generation + 1, state.shift, best), best, measured.loss
 
-    return compiled(space, population_size, init, ask, tell, revise)
+    return compiled(name, space, population_size, init, ask, tell, revise)

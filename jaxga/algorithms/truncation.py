@@ -179,7 +179,7 @@ def truncation_ga(
         parents = (codes[rows], loss[rows], times[rows], numbers[rows])
         return TruncationState(state.generation + 1, state.root, *parents, mates=jnp.full_like(place, -1)), best
 
-    return compiled(space, population_size, init, ask, tell)
+    return compiled("truncation_ga", space, population_size, init, ask, tell)
 
 
 def _repeated(mean: Array, times: Array, loss: Array, again: Array) -> tuple[Array, Array, Array]:
