@@ -109,7 +109,7 @@ def _about(options: Options, given: Sequence[str]) -> list[str]:
     machine = environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     command = " ".join(["python experiments/neuroevolution.py", *_public(given)])
-    cores = f"{machine['cores']} cores, {machine['processor']}"
+    cores = f"{machine['cores']} core{'s' * (machine['cores'] != 1)}, {machine['processor']}"
     about = [f"command: `{command}`", f"machine: {cores}", f"versions: {versions}, Python {machine['python']}"]
     return [*about, "--quick: these figures mean nothing"] if options.quick else about
 
