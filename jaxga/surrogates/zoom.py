@@ -44,7 +44,7 @@ def over_zoom(factory: Callable[..., Surrogate], space: SearchSpace, *, num_poin
         return jnp.where(is_discrete[None], genomes, zoomed.centre[None] + jnp.arcsinh(distance))
 
     def init(key: Array) -> ZoomedParams:
-        return ZoomedParams(jnp.full(space.size, 0.5), jnp.ones(space.size), model.init(key))
+        return ZoomedParams(jnp.full(space.size, 0.5, jnp.float32), jnp.ones(space.size), model.init(key))
 
     def fit(key: Array, zoomed: Any, genomes: Array, target: Array, valid: Array) -> ZoomedParams:
         rows = jnp.argsort(jnp.where(valid, target, jnp.inf))[:_NUM_BEST]
