@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxga.base import Operator
 from jaxga.operators import chain, choice, crossover, masked, mixture, mutation
-from jaxga.operators.genes import filled
+from jaxga.operators.genes import filled, spread_of
 from jaxga.operators.selection import weighted
 from jaxga.space import SearchSpace
 
@@ -70,7 +70,7 @@ def best_parents(genomes: Array, number: Array, worth: Array, num_parents: int) 
         return weights / jnp.maximum(weights.sum(), 1e-30)
 
     weights = rank_weights(rows.shape[0])
-    spread = jnp.sqrt(weights @ jnp.square(near - (weights @ near)[None]))
+    spread = spread_of(near, weights)
     # A single parent has no spread: a tenth of the cube. Parents that are all equal still have to move.
     spread = jnp.where(exists.sum() > 1, jnp.maximum(spread, 1e-5), 0.1)
     return Parents(near[:num_parents], number[rows[:num_parents]], rank_weights(num_parents), spread)

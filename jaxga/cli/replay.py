@@ -19,7 +19,7 @@ from jaxga.cli.options import Options as RunOptions
 from jaxga.cli.start import use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task
 from jaxga.loop import as_key, evaluate_fresh
-from jaxga.runs.config import describe_data, describe_task
+from jaxga.runs.config import describe_data, describe_task, differing
 from jaxga.runs.progress import plain_console
 from jaxga.runs.records import constants, write_json
 from jaxga.runs.saved import SavedRun, load
@@ -85,6 +85,6 @@ def _task(run: SavedRun) -> tuple[Task, ChunkSize]:
     then = {name: run.config["identity"].get(name) for name in now}
     now |= describe_task(asdict(task.objective), constants(task))
     then |= describe_task(run.config["objective"], run.config.get("constants", {}))
-    if differing := [name for name in {**then, **now} if now.get(name) != then.get(name)]:
-        raise ValueError(f"cannot replay {run.path}: its task has another {' and '.join(differing)} now")
+    if names := differing(then, now):
+        raise ValueError(f"cannot replay {run.path}: its task has another {' and '.join(names)} now")
     return task, options.chunk_size

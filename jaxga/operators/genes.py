@@ -19,6 +19,11 @@ def reflect(genomes: Array) -> Array:
     return jnp.minimum(folded, 2.0 - folded)
 
 
+def spread_of(genomes: Array, weights: Array) -> Array:
+    """f32[D]: the standard deviation of genomes f32[N, D] with weights f32[N] whose sum is 1."""
+    return jnp.sqrt(weights @ jnp.square(genomes - (weights @ genomes)[None]))
+
+
 def square_distances(genomes: Array) -> Array:
     """f32[N, N]: the squares of the distances between genomes f32[N, D].
 

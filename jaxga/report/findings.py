@@ -52,6 +52,21 @@ def is_noisy(history: History) -> bool:
     return _differ(value[1:][is_same], value[:-1][is_same])
 
 
+def fresh_seeds(values: np.ndarray) -> str:
+    """How many fresh seeds gave values f32[N], and how many of them failed.
+
+    >>> fresh_seeds(np.array([1.0, np.nan]))
+    '2 fresh seeds, of which 1 failed'
+    """
+    num, num_failed = len(values), int((~np.isfinite(values)).sum())
+    return f"{num} fresh seed{'s' * (num > 1)}" + (f", of which {num_failed} failed" if num_failed else "")
+
+
+def deviation(values: np.ndarray) -> str:
+    """The standard deviation of at least two values, a dash where one of them failed."""
+    return f"{float(np.std(values, ddof=1)):.2g}" if np.isfinite(values).all() else "-"
+
+
 def _differ(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether numbers differ by more than rounding, which another program of the same training may do otherwise."""
     return not np.allclose(a, b, rtol=1e-5, atol=0.0)

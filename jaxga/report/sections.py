@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from jaxga.report import figures
-from jaxga.report.findings import Interval, Invasion, best_row, has_estimates, invasion, is_noisy, winner_row
+from jaxga.report.findings import (
+    Interval,
+    Invasion,
+    best_row,
+    deviation,
+    fresh_seeds,
+    has_estimates,
+    invasion,
+    is_noisy,
+    winner_row,
+)
 from jaxga.report.importance import MIN_IMPORTANCE, Importances, importances, sample
 from jaxga.report.lineage import by_part, lineage
 from jaxga.report.ranking import Ranking, ranking
@@ -41,11 +51,6 @@ def _facts(facts: dict[str, Any]) -> str:
 
 def _percent(interval: Interval) -> str:
     return f"{100 * interval.estimate:.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
-
-
-def _seeds(values: np.ndarray) -> str:
-    num, num_failed = len(values), int((~np.isfinite(values)).sum())
-    return f"{num} fresh seed{'s' * (num > 1)}" + (f", of which {num_failed} failed" if num_failed else "")
 
 
 # --- the head ---
@@ -95,10 +100,10 @@ def _tiles(run: SavedRun, history: History) -> Iterator[tuple[str, str, str]]:
     else:
         yield show(value), f"{name}, best", f"{whose}, in the search; chosen as the best of {num:,}"
     for metric, values in _fresh(run).items():
-        spread = f"± {_deviation(values)} (standard deviation); " if len(values) > 1 else ""
+        spread = f"± {deviation(values)} (standard deviation); " if len(values) > 1 else ""
         mean = "mean of " if len(values) > 1 else ""
         label = name if metric == name else metric.replace("_", " ")
-        yield show(float(np.mean(values))), f"{label}, fresh", f"{spread}of the winner, {mean}{_seeds(values)}"
+        yield show(float(np.mean(values))), f"{label}, fresh", f"{spread}of the winner, {mean}{fresh_seeds(values)}"
     first = history.columns["value"][history.generations[0]]
     if np.isfinite(first).any() and "schedule" not in run.config:  # there the first to end were chosen by scores
         median = float(np.median(first[np.isfinite(first)]))
@@ -124,10 +129,6 @@ def _fresh(run: SavedRun) -> dict[str, np.ndarray]:
     """The winner's value under fresh seeds, and its metrics on test data."""
     found = {k: np.asarray(v, float) for k, v in run.result.get("fresh", {}).items() if np.ndim(v) == 1 and len(v)}
     return {k: v for k, v in found.items() if k == run.objective.name or k.startswith("test_")}
-
-
-def _deviation(values: np.ndarray) -> str:
-    return f"{float(np.std(values, ddof=1)):.2g}" if np.isfinite(values).all() else "-"
 
 
 def _num_failed(run: SavedRun, history: History) -> int:
@@ -161,13 +162,13 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
     if not len(fresh):
         text = f"Its {name} in the search is {show(value)}. It was not evaluated on fresh seeds."
     elif np.allclose(fresh, value, rtol=1e-6, atol=0.0):
-        text = f"Its {name} is {show(value)}, in the search and on {_seeds(fresh)}."
+        text = f"Its {name} is {show(value)}, in the search and on {fresh_seeds(fresh)}."
     else:
         what = "the search's estimate" if has_estimates(history) else "the best value observed"
-        spread = f" ± {_deviation(fresh)} (mean ± standard deviation)" if len(fresh) > 1 else ""
+        spread = f" ± {deviation(fresh)} (mean ± standard deviation)" if len(fresh) > 1 else ""
         text = (
             f"Its {name} in the search is {show(value)}: {what}. The winner was chosen by this value, which is "
-            f"therefore too good on average. On {_seeds(fresh)} its {name} is "
+            f"therefore too good on average. On {fresh_seeds(fresh)} its {name} is "
             f"{show(float(np.mean(fresh)))}{spread}."
         )
     settings = run.result.get("best_by_part", [run.best])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxga.report.findings import deviation, fresh_seeds
 from jaxga.runs.history import History
 from jaxga.runs.saved import SavedRun
 from jaxga.text import show, show_trained
@@ -16,7 +17,8 @@ def title(run: SavedRun, history: History) -> str:
     """One line that says what was run."""
     options = run.config["options"]
     env = run.config.get("task_arguments", {}).get("env", "")
-    done, size = int(history.scored.numbers[-1]) + 1, f"{len(history.generations[0])} members"
+    done, num = int(history.scored.numbers[-1]) + 1, len(history.generations[0])
+    size = f"{num} member{'s' * (num > 1)}"
     if schedule := run.config.get("schedule"):
         size = f"{schedule['name']}, {schedule['lanes']} lanes"
     task = f"{options.get('task', 'task')} {env}".strip()
@@ -35,9 +37,8 @@ def result_html(best: dict[str, Any], best_value: float, fresh_values: np.ndarra
     name = history.objective.name
     facts = {**best, f"{name}, in the search": show_trained(best_value, history.trained)}
     if len(fresh_values):
-        spread = f" ± {np.std(fresh_values, ddof=1):.2g}" if len(fresh_values) > 1 else ""
-        seeds = f"{len(fresh_values)} fresh seed{'s' * (len(fresh_values) > 1)}"
-        facts[f"{name}, {seeds}"] = f"{show(float(np.mean(fresh_values)))}{spread}"
+        spread = f" ± {deviation(fresh_values)}" if len(fresh_values) > 1 else ""
+        facts[f"{name}, {fresh_seeds(fresh_values)}"] = f"{show(float(np.mean(fresh_values)))}{spread}"
     facts[history.unit] = f"{len(history):,}"
     cells = "".join(
         f"<tr><th style='text-align: left'>{html.escape(str(k))}</th><td>{html.escape(show(v))}</td></tr>"

@@ -88,9 +88,14 @@ def check_length(path: Path, num_generations: int | None) -> None:
 
 
 def describe_task(objective: Mapping[str, Any], constants: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run of a task is a function of beside its identity: what is sought, and what is held fixed."""
+    """The objective and the fixed constants of a task, which stay the same when a run is resumed or replayed."""
     fixed = json.loads(json.dumps(constants))  # as they are read back
     return {"objective": dict(objective)} | {f"fixed {name}": value for name, value in fixed.items()}
+
+
+def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names whose values differ, or that only one of the two has."""
+    return [name for name in {**then, **now} if then.get(name) != now.get(name)]
 
 
 def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
@@ -103,9 +108,9 @@ def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
     config = read_config(path)
     then = config["identity"] | describe_task(config["objective"], config.get("constants", {}))
     now = now | describe_task(dataclasses.asdict(task.objective), records.constants(task))
-    differing = [f"{k} {then.get(k)} (now {now.get(k)})" for k in {**then, **now} if then.get(k) != now.get(k)]
-    if differing:
-        raise ValueError(f"cannot resume {path}: that run has {', '.join(differing)}")
+    if names := differing(then, now):
+        texts = [f"{name} {then.get(name)} (now {now.get(name)})" for name in names]
+        raise ValueError(f"cannot resume {path}: that run has {', '.join(texts)}")
     environment = records.environment()
     pairs = [(name, config["versions"].get(name), version) for name, version in environment["versions"].items()]
     pairs += [("devices", sorted(set(config["devices"])), sorted(set(environment["devices"])))]

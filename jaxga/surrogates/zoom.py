@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxga.base import PyTree, Surrogate
+from jaxga.operators.genes import spread_of
 from jaxga.space import SearchSpace
 
 _NUM_BEST = 32
@@ -50,8 +51,8 @@ def over_zoom(factory: Callable[..., Surrogate], space: SearchSpace, *, num_poin
         rows = jnp.argsort(jnp.where(valid, target, jnp.inf))[:_NUM_BEST]
         best, exists = genomes[rows], valid[rows]
         weights = exists / jnp.maximum(exists.sum(), 1)
-        spread = jnp.sqrt(weights @ jnp.square(best - (weights @ best)[None]))
-        unit = jnp.where(exists.sum() > 1, jnp.clip(_NUM_SPREADS * spread, 1e-5, 1.0), 1.0)
+        unit = jnp.clip(_NUM_SPREADS * spread_of(best, weights), 1e-5, 1.0)
+        unit = jnp.where(exists.sum() > 1, unit, 1.0)
         zoomed = ZoomedParams(best[0], unit, zoomed.params)
         return zoomed._replace(params=model.fit(key, zoomed.params, seen(zoomed, genomes), target, valid))
 

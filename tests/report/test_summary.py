@@ -19,6 +19,12 @@ def test_a_result_shows_its_setting_and_figures(tmp_path):
     assert text.count("<polyline") == 1
 
 
+def test_a_result_says_how_many_fresh_seeds_failed(tmp_path):
+    _, history = read(write_run(tmp_path, generations=1))
+    text = result_html({"x": 0.5}, 1.0, np.array([1.0, np.nan], np.float32), history)
+    assert "loss, 2 fresh seeds, of which 1 failed</th><td>- ± -</td>" in text
+
+
 @pytest.mark.parametrize(("fresh", "label"), [((), "fresh"), ((1.0,), "1 fresh seed</th><td>1</td>")])
 def test_fewer_than_two_fresh_seeds_have_no_deviation(tmp_path, fresh, label):
     _, history = read(write_run(tmp_path, generations=1))
