@@ -226,7 +226,8 @@ class Algorithm(NamedTuple):
         revise: ``revise(key, state, measured) -> (state, best, forecast f32[M])``, what a schedule calls in place of
             ``tell``: it learns from trainings that are not finished, and forecasts the loss of each after a whole
             training. None where the algorithm learns from whole trainings alone.
-        name: what a report calls it, and what a run is resumed with; "" for the name of the function around ``ask``.
+        name: what reports call it; a run is resumed with an algorithm of the same name. "" stands for the name of the
+            function around ``ask``.
     """
 
     init: Callable[[Array], PyTree]

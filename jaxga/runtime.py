@@ -325,9 +325,10 @@ def _watch(worker: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> Non
 
 
 def let_watchers_speak() -> None:
-    """Wait two seconds if this process has workers: one that died fails what is exchanged with it before it is missed.
+    """Wait two seconds if this process has workers, so that a watcher can say which one died.
 
-    The watcher that misses it ends this process with a line that names it, which says more than the failed exchange.
+    When a worker dies, an exchange with it fails, often before its watcher notices. The watcher then names the worker,
+    which says more than the failed exchange, and ends this process.
     """
     if _watchers:
         threading.Event().wait(2)

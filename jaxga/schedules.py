@@ -267,7 +267,8 @@ AnyLayout = Layout | Cohort
 def plan_layout(schedule: Schedule, num_parts: int, num_lanes: int, first_rung: float | None = None) -> AnyLayout:
     """The lanes of a schedule: of a halving as many new members a generation as so many lanes can take.
 
-    More lanes may have fewer new members, where they suffice to train one more to the end whatever its scores.
+    A few more lanes may begin fewer new members: as soon as the lanes suffice, one more member is trained to the end
+    whatever its scores, and it takes lanes from new ones.
 
     Args:
         schedule: what is laid out.
@@ -314,7 +315,7 @@ def layout_of(schedule: Schedule, num_parts: int, num_new: int, first_rung: floa
             return 0
 
     num_lanes = 1 + bisect.bisect_left(range(1, num_new * num_parts), num_new, key=num_new_on)
-    # The lanes with which one more member is trained to the end have fewer new ones than some lanes before.
+    # Where one more member is trained to the end whatever its scores, slightly fewer lanes may begin as many members.
     before = range(max(1, num_lanes - num_parts), num_lanes)
     num_lanes = next((lanes for lanes in before if num_new_on(lanes) == num_new), num_lanes)
     layout = plan_layout(schedule, num_parts, num_lanes, first_rung)

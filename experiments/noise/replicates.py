@@ -63,7 +63,7 @@ def _sentence(setup: SearchSetup, pairs: Mapping[int, Paired]) -> str:
         f"{_counted(num)}: **{pair.verdict}**, {percent(pair.win_rate)} of the pairs won" for num, pair in pairs.items()
     )
     claim = f"does not hold: {' and '.join(better)} are better" if better else "is not refuted"
-    return f"- {setup.title}: that repetitions do not help {claim}. Against 1 replicate, {each}."
+    return f"- {setup.title}: the claim that repetitions do not help {claim}. Against 1 replicate, {each}."
 
 
 def _against(pair: Paired | None) -> list[str]:

@@ -30,11 +30,11 @@ from jaxga.text import shorten
 # judgement.
 _NUM_PARENTS, _PARENTS_A_MEMBER = 32, 2  # a small population has few generations to spend on variety
 _INVADER_SHARE, _NOISY_INVADER_SHARE = 0.5, 1 / 6
-_NUM_REPEATS = 2  # so often the best is evaluated again, to find out whether there is noise
+_NUM_REPEATS = 2  # the best is evaluated again this many times, to find out whether there is noise
 _SHRINKAGE = 9.0  # a setting's mean loss over n evaluations has the weight n / (n + 9), the surrogate's mean the rest
 _NOISY_STRETCH = 2.0  # of all steps once noise is found: else the search settles at a setting that was lucky
-# Without noise steps grow while more than a tenth of a generation is better than the best eighth of what is known (but
-# at most eight settings), and shrink else.
+# Without noise steps grow while more than a tenth of a generation is better than a rival, and shrink otherwise. The
+# rival is the eighth best setting known, of fewer than 64 the last one of the best eighth.
 _RIVALS_ONE_IN, _MOST_RIVALS = 8, 8
 _SUCCESS_SHARE, _SUCCESS_RATE, _GREATEST_STRETCH = 0.1, 4.0, 32.0
 _NUM_CANDIDATES = 1024
@@ -69,7 +69,7 @@ class InvasiveState(NamedTuple):
     generation: i32[], generations told.
     num_asked: i32[], generations asked for after the founders. A warm start tells evaluations that were not asked for.
     noisy: bool[], whether the objective is.
-    stretch: f32[], in [1, 32]: of all steps, without noise.
+    stretch: f32[], in [1, 32]: the factor of all steps, without noise.
     archive: the evaluations.
     beliefs: what is believed of them.
     params: the surrogate's.
@@ -373,10 +373,10 @@ def _tell(
 def _stretched(state: InvasiveState, loss: Array) -> Array:
     """The stretch after a generation with losses f32[P], by its success.
 
-    The unit of a step is the spread of the best members. It shrinks faster than the way to the optimum where they lie
-    behind one another: there the steps have to grow.
+    The unit of a step is the spread of the best members. Along a valley this spread shrinks faster than the distance to
+    the optimum, so there the steps have to grow.
 
-    Source: the rule of 1/5, I. Rechenberg, "Evolutionsstrategie", 1973.
+    Source: the idea of the one-fifth rule, I. Rechenberg, "Evolutionsstrategie", 1973.
     """
     num_rivals = jnp.clip(state.archive.valid.sum() // _RIVALS_ONE_IN, 1, _MOST_RIVALS)
     rival = jnp.sort(state.archive.loss)[num_rivals - 1]

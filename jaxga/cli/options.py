@@ -582,7 +582,9 @@ def named_as_options() -> Iterator[None]:
 
 @contextlib.contextmanager
 def with_flags(flags: Mapping[str, str]) -> Iterator[None]:
-    """Write an option where a library error has the parameter that it sets, a plain word at the beginning alone.
+    """In the text of a library's error, write the option in place of the parameter that it sets.
+
+    A name without ``_`` is replaced only at the beginning: elsewhere it may be an English word.
 
     >>> with with_flags({"num_parents": "--parents"}):
     ...     raise ValueError("num_parents must be at least 1")
