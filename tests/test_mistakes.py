@@ -1,5 +1,6 @@
 """What a user of the library can get wrong: one line that says what was given and what is allowed."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -281,13 +282,24 @@ def test_keys_are_threefry_whatever_the_default_is():
     assert jax.random.key_data(as_key(jax.random.PRNGKey(7))).tolist() == expected
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Scaled:
+    """The scale is a leaf, so that one program serves every scale."""
+
+    scale: jax.Array
+    space = SPACE
+    objective = Objective()
+
+    def evaluate(self, key, setting):
+        return Evaluation(setting["x"] * self.scale, {})
+
+
 @pytest.mark.parametrize("scale", [3e38, -3e38, 1e20])
 @pytest.mark.parametrize("noisy", [False, True])
 def test_losses_near_the_end_of_float32_leave_no_nan(scale, noisy):
-    algorithm = jaxga.invasive_ga(SPACE, population_size=6, noisy=noisy, archive_size=32, num_candidates=64)
-    result = minimize(
-        lambda key, setting: setting["x"] * scale, algorithm=algorithm, population_size=None, num_generations=4
-    )
+    result = jaxga.optimize(Scaled(jnp.float32(scale)), algorithm=_smallest(noisy), num_generations=4, num_fresh=0)
+    assert result.best_value < -0.5 * abs(scale)
     for path, leaf in jax.tree_util.tree_flatten_with_path(result.state)[0]:
         assert not np.isnan(leaf).any(), jax.tree_util.keystr(path)
     predicted = result.history.columns["predicted"]
@@ -295,9 +307,14 @@ def test_losses_near_the_end_of_float32_leave_no_nan(scale, noisy):
     assert np.abs(predicted[-6:]).max() > 1e-3 * abs(scale)
 
 
-@pytest.mark.parametrize("population_size", [4, 64])
-def test_the_smallest_archive_works(population_size):
-    algorithm = jaxga.invasive_ga(SPACE, population_size=population_size, archive_size=16)
+@functools.cache
+def _smallest(noisy):
+    """With an archive of the least size, which 4 generations fill."""
+    return jaxga.invasive_ga(SPACE, population_size=6, noisy=noisy, archive_size=16, num_candidates=64)
+
+
+def test_the_smallest_archive_works_with_a_larger_population():
+    algorithm = jaxga.invasive_ga(SPACE, population_size=64, archive_size=16)
     assert minimize(algorithm=algorithm, population_size=None, num_generations=3).best_value < 0.5
     with pytest.raises(ValueError, match="archive_size must be a whole number of at least 16, got 15"):
         jaxga.invasive_ga(SPACE, population_size=4, archive_size=15)
