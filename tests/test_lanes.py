@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import jaxga
-from jaxga import Evaluation, LogUniform, Objective, SearchSpace, Uniform, evolution, lanes
+from jaxga import Evaluation, Uniform, evolution, lanes
 from jaxga.base import Measured, Outcome
 from jaxga.cli.export import main as export
 from jaxga.parts import Parts
@@ -23,31 +23,9 @@ from jaxga.runs.tracking import scalars
 from jaxga.runs.warm_start import WarmStart
 from jaxga.schedules import plan_layout, successive_halving
 from tests.command_line import main, outcome, start
+from tests.descent import TASK, Descent
 
 GENERATIONS = 12
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Descent(jaxga.Trainable):
-    """Noisy descent whose learning curves cross: what is fast at first ends higher. A part adds its key's noise."""
-
-    space = SearchSpace(rate=LogUniform(0.05, 1.0), floor=Uniform(0.0, 1.0))
-    objective, num_parts = Objective("loss"), 4
-
-    def init(self, key, setting):
-        return jax.random.uniform(key) + 1.0
-
-    def advance(self, key, carry, setting, part):
-        noise = 0.01 * jax.random.normal(key)
-        return carry + setting["rate"] * (setting["floor"] - carry) / (part + 1.0) + noise
-
-    def score(self, key, carry, setting):
-        failed = setting["floor"] > 0.9
-        return Evaluation(jnp.where(failed, jnp.nan, carry), {"twice": 2 * carry}, carry)
-
-
-TASK = Descent()
 
 
 def search(**options):
@@ -257,7 +235,7 @@ def test_the_report_counts_what_the_history_shows(halved):
 
 
 def test_the_command_line_resumes_to_the_same_bytes(tmp_path, capfd):
-    small = "--task mnist --dataset digits --steps 8 --pop 16 --schedule successive_halving --algorithm random_search"
+    small = "--task tests.descent:TASK --pop 16 --schedule successive_halving --algorithm random_search"
     options = [*small.split(), "--processes", "1", "--fresh", "1", "--quiet"]
     assert main([*options, "--generations", "12", "--out", str(tmp_path / "whole")]) == 0
     assert main([*options, "--no-report", "--generations", "5", "--out", str(tmp_path / "half")]) == 0
@@ -343,7 +321,7 @@ def test_a_tracker_gets_means_of_whole_trainings():
 
 
 def test_two_processes_score_the_same_members(tmp_path):
-    small = "--task mnist --dataset digits --steps 10 --pop 22 --schedule successive_halving --algorithm random_search"
+    small = "--task tests.descent:TASK --pop 22 --schedule successive_halving --algorithm random_search"
     options = [*small.split(), "--generations", "6", "--fresh", "1", "--quiet", "--no-report"]
     # XLA once sharded the lanes among them and lost rows.
     one, two = with_one_and_two_processes(options, tmp_path, ("generation", "member", "trained"))

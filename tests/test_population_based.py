@@ -21,7 +21,8 @@ from jaxga.runs.history import has_own_value
 from jaxga.runs.warm_start import WarmStart
 from jaxga.schedules import Cohort, plan_layout, population_based
 from tests.command_line import main
-from tests.test_lanes import TASK, Descent, assert_equal, search, with_one_and_two_processes
+from tests.descent import TASK, Descent
+from tests.test_lanes import assert_equal, search, with_one_and_two_processes
 
 LANES, PARTS = 12, TASK.num_parts
 
@@ -254,7 +255,7 @@ def test_values_of_heirs_are_no_values_of_their_settings(found):
 
 
 def test_the_command_line_trains_the_winner_again(tmp_path, capfd):
-    small = "--task mnist --dataset digits --steps 8 --pop 8 --schedule population_based --algorithm random_search"
+    small = "--task tests.descent:TESTED --pop 8 --schedule population_based --algorithm random_search"
     options = [*small.split(), "--processes", "1", "--fresh", "2", "--quiet"]
     assert main([*options, "--generations", "12", "--out", str(tmp_path / "whole")]) == 0
     page = (tmp_path / "whole" / "report.html").read_text()
@@ -266,6 +267,7 @@ def test_the_command_line_trains_the_winner_again(tmp_path, capfd):
     told = json.loads((tmp_path / "whole" / "replay.json").read_text())
     result = json.loads((tmp_path / "whole" / "result.json").read_text())
     assert told["settings"] == result["best_by_part"]
+    assert set(result["fresh"]) == {"loss", "twice", "tested"}
     for name, values in result["fresh"].items():
         np.testing.assert_allclose(told["values"][name][:2], values, rtol=1e-3)
     assert replay([str(tmp_path / "whole"), "--seeds", "0"]) == 2
@@ -290,7 +292,7 @@ def test_a_run_in_code_is_not_replayed_by_the_command(tmp_path, capfd):
 
 
 def test_two_processes_score_the_same_members(tmp_path):
-    small = "--task mnist --dataset digits --steps 10 --pop 9 --schedule population_based --algorithm random_search"
+    small = "--task tests.descent:TASK --pop 9 --schedule population_based --algorithm random_search"
     options = [*small.split(), "--generations", "5", "--fresh", "1", "--quiet", "--no-report"]
     one, two = with_one_and_two_processes(options, tmp_path, ("generation", "member", "parent_a", "trained"))
     assert one == two
