@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxga.tasks import data
 from jaxga.tasks.data import load_images, read_idx
-from tasks import data
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NUM_TRAIN, NUM_TEST = 60, 7
