@@ -43,6 +43,13 @@ loop.compiler_options = many.compiler_options = _users_options
 shapes.install()
 
 
+@pytest.fixture
+def quick_programs(monkeypatch):
+    """The programs of whole runs too are compiled without optimisation: for tests that compare no two of them."""
+    for module in (loop, many):
+        monkeypatch.setattr(module, "compiler_options", dict)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_memory_maps():
     """Forget the compiled programs after a module where they are many."""

@@ -174,6 +174,7 @@ def test_a_model_sees_that_a_gene_is_inactive():
     np.testing.assert_array_equal(columns[:, ends[act] - 2 : ends[act]].sum(1), active[:, act])
 
 
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.parametrize("algorithm", ["ga", "invasive_ga", "sobol_search", "evosax_cma_es"])
 def test_every_member_of_a_search_is_snapped(algorithm):
     """So that it is known when it comes again, and no step was spent on what is inactive."""

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import jax
 import pytest
 
-from jaxga import loop, many
 from jaxga.cli import export, replay, report, run
 from jaxga.cli.arguments import parse
 
@@ -57,14 +56,13 @@ def with_examples(*languages: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("page", with_examples("python"), ids=name_of)
-def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch, capsys):
+def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch, capsys, request):
     """In an empty folder. A block that begins with ``# own.py`` is that file; one followed by an error raises it."""
     jax.config.update(
         "jax_numpy_rank_promotion", "allow"
     )  # as in a reader's process; conftest.py sets it for each test
     if name_of(page) not in _COMPARES_BITS:  # compiled as the tests' own programs, quickly
-        for module in (loop, many):
-            monkeypatch.setattr(module, "compiler_options", dict)
+        request.getfixturevalue("quick_programs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, object] = {"__name__": "page"}

@@ -352,7 +352,7 @@ def test_all_members_failed_is_an_error_outside():
 
 @pytest.fixture(scope="module")
 def result():
-    return jaxga.minimize(noisy_bowl, SPACE, population_size=12, num_generations=6, key=0)
+    return jaxga.minimize(noisy_bowl, SPACE, population_size=12, num_generations=6, key=0, algorithm="ga")
 
 
 def test_minimize_speaks_the_settings_own_units(result):
@@ -390,7 +390,8 @@ def test_history_has_a_row_a_member(result, tmp_path):
 
 def test_choices_of_several_kinds_keep_them(tmp_path):
     space = SearchSpace(c=jaxga.Categorical([None, True, "x", 3]))
-    result = jaxga.minimize(lambda key, s: s["c"], space, population_size=8, num_generations=2, num_fresh=0)
+    options = {"population_size": 8, "num_generations": 2, "num_fresh": 0, "algorithm": "ga"}
+    result = jaxga.minimize(lambda key, s: s["c"], space, **options)
     assert {type(row["c"]) for row in result.history.rows()} == {type(None), bool, str, int}
     result.history.to_csv(tmp_path / "history.csv")
     assert set((tmp_path / "history.csv").read_text().split(",")) >= {"None", "True", "x", "3"}

@@ -175,6 +175,7 @@ def test_many_searches_in_one_program_are_the_same(halved):
         np.testing.assert_array_equal(found.history.columns[name], halved.history.columns[name])
 
 
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.parametrize("schedule", ["hyperband", "pipelined"])
 def test_the_invasive_species_learns_from_parts(schedule):
     found = search(algorithm="invasive_ga", schedule=schedule, population_size=40, num_generations=16)

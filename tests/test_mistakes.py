@@ -295,6 +295,7 @@ class Scaled:
         return Evaluation(setting["x"] * self.scale, {})
 
 
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.parametrize("scale", [3e38, -3e38, 1e20])
 @pytest.mark.parametrize("noisy", [False, True])
 def test_losses_near_the_end_of_float32_leave_no_nan(scale, noisy):
@@ -313,6 +314,7 @@ def _smallest(noisy):
     return jaxga.invasive_ga(SPACE, population_size=6, noisy=noisy, archive_size=16, num_candidates=64)
 
 
+@pytest.mark.usefixtures("quick_programs")
 def test_the_smallest_archive_works_with_a_larger_population():
     algorithm = jaxga.invasive_ga(SPACE, population_size=64, archive_size=16)
     assert minimize(algorithm=algorithm, population_size=None, num_generations=3).best_value < 0.5

@@ -140,7 +140,8 @@ def test_the_winners_settings_are_those_it_was_trained_with(num_generations):
 
 @pytest.mark.parametrize("schedule", ["population_based", "successive_halving"])
 def test_a_loss_that_grows_with_the_training_ends_no_run_too_early(schedule):
-    run = partial(jaxga.optimize, _Moving(), schedule=schedule, population_size=12, num_generations=8, num_fresh=0)
+    sizes = {"population_size": 12, "num_generations": 8, "num_fresh": 0}
+    run = partial(jaxga.optimize, _Moving(), schedule=schedule, algorithm="random_search", **sizes)
     assert run(stop=jaxga.Stop(target=0.39)).reason is None  # whole trainings have at least 0.4
     stopped = run(stop=jaxga.Stop(patience=2))
     assert stopped.reason is None or stopped.state.generation >= PARTS + 2
@@ -190,6 +191,7 @@ def test_the_algorithm_learns_from_trainings_of_one_setting():
     assert {float(share) for share in told[0].share} > {1.0}
 
 
+@pytest.mark.usefixtures("quick_programs")
 def test_the_next_cohort_is_bred_from_trainings_of_one_setting():
     bred = trained(algorithm=partial(jaxga.invasive_ga, num_invaders=0), num_generations=PARTS + 1).history
     first = {row["member"]: row for row in bred.rows() if row["generation"] < PARTS and row["species"] == "founder"}

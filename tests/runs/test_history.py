@@ -23,7 +23,8 @@ def test_choices_of_every_kind_come_back_as_they_were(tmp_path):
         depth=Integer(1, 3),
         x=Uniform(0.0, 1.0),
     )
-    result = minimize(lambda key, setting: jax.random.uniform(key), space, population_size=8, num_generations=1, key=0)
+    options = {"population_size": 8, "num_generations": 1, "algorithm": "ga"}
+    result = minimize(lambda key, setting: jax.random.uniform(key), space, key=0, **options)
     result.history.to_csv(tmp_path / "history.csv")
     (block,) = read_csv(tmp_path / "history.csv", space)
     for name, column in result.history.columns.items():

@@ -136,6 +136,7 @@ def test_the_command_line_refuses_in_one_line(arguments, message, capsys):
     assert len(text.strip().splitlines()) == 1
 
 
+@pytest.mark.usefixtures("quick_programs")
 def test_a_search_finds_a_better_setting_than_the_median_founder():
     task = cross_validated("knn", "wine", num_folds=3, num_workers=2)
     result = jaxga.optimize(task, population_size=8, num_generations=3, num_fresh=1)
