@@ -138,10 +138,10 @@ def test_the_winners_settings_are_those_it_was_trained_with(num_generations):
         np.testing.assert_allclose(found.fresh_values, worth, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.parametrize("schedule", ["population_based", "successive_halving"])
 def test_a_loss_that_grows_with_the_training_ends_no_run_too_early(schedule):
-    sizes = {"population_size": 12, "num_generations": 8, "num_fresh": 0}
-    run = partial(jaxga.optimize, _Moving(), schedule=schedule, algorithm="random_search", **sizes)
+    run = partial(jaxga.optimize, _Moving(), schedule=schedule, population_size=12, num_generations=8, num_fresh=0)
     assert run(stop=jaxga.Stop(target=0.39)).reason is None  # whole trainings have at least 0.4
     stopped = run(stop=jaxga.Stop(patience=2))
     assert stopped.reason is None or stopped.state.generation >= PARTS + 2
