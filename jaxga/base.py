@@ -228,6 +228,7 @@ class Algorithm(NamedTuple):
             training. None where the algorithm learns from whole trainings alone.
         name: what reports call it; a run is resumed with an algorithm of the same name. "" stands for the name of the
             function around ``ask``.
+        space: the one that it was made for: a search of another one raises ``ValueError``. None is not checked.
     """
 
     init: Callable[[Array], PyTree]
@@ -236,6 +237,7 @@ class Algorithm(NamedTuple):
     population_size: int
     revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None
     name: str = ""
+    space: SearchSpace | None = None
 
 
 class Surrogate(NamedTuple):

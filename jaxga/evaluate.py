@@ -125,6 +125,12 @@ def _unit(num_replicates: int) -> float:
     return 0.5 ** math.ceil(math.log2(num_replicates))
 
 
+def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
+    """The leaves of a pytree, each with the names above it joined by ``/``; a tree that is one array has no name."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
+
+
 def named_metrics(metrics: Any) -> dict[str, Any]:
     """A task's metrics as one dict, the names of nested dicts joined by ``/``.
 
@@ -132,11 +138,11 @@ def named_metrics(metrics: Any) -> dict[str, Any]:
     """
     if not isinstance(metrics, dict):
         raise ValueError(f"task: metrics must be a dict of figures by name, got {metrics!r}")
-    leaves = jax.tree_util.tree_flatten_with_path(metrics)[0]
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    leaves = named_leaves(metrics)
+    names = [name for name, _ in leaves]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"task: two metrics have the name {twice[0]!r}")
-    return {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}
+    return dict(leaves)
 
 
 def train_members(

@@ -21,6 +21,7 @@ from jaxga.programs import compile_ahead, compiled, kept_program
 from jaxga.runtime import compiler_options, replicate
 from jaxga.schedules import AnyLayout, Cohort
 from jaxga.task import check_task
+from jaxga.text import shorten
 from jaxga.trainable import Trainable
 
 MAX_SEED = 2**32 - 1
@@ -127,7 +128,13 @@ def run(
 def initial_state(
     task: Task, algorithm: Algorithm, key: Array, *, layout: AnyLayout | None, num_replicates: int
 ) -> State:
-    """The state before the first generation of the run whose root key is ``key``."""
+    """The state before the first generation of the run whose root key is ``key``.
+
+    Raises ``ValueError`` where the algorithm was made for another search space than the task's.
+    """
+    if algorithm.space not in (None, task.space):
+        made_for, given = (shorten(repr(dict(space.items)), 200) for space in (algorithm.space, task.space))
+        raise ValueError(f"algorithm must be made for the task's search space {given}, got one for {made_for}")
     if layout is None:
         return evolution.init(algorithm, key)
     assert isinstance(task, Trainable)

@@ -16,7 +16,7 @@ from jax import Array
 
 from jaxga.base import Evaluation, Objective, PyTree, Task
 from jaxga.checks import check_count
-from jaxga.evaluate import named_metrics
+from jaxga.evaluate import named_leaves, named_metrics
 from jaxga.runs.history import metric_columns
 from jaxga.space import Conditional, Dimension, SearchSpace
 from jaxga.text import shorten
@@ -186,6 +186,11 @@ def _traced(task: Task, method: str) -> Evaluation:
             if not isinstance(leaf, _ARRAY):
                 name = f"{type(leaf).__name__} at model{jax.tree_util.keystr(path)}"
                 raise ValueError(f"task: the model of {method} must be a pytree of arrays, got a {name}")
+        # In the file of the model a name with "/" is a path.
+        names = [name for name, _ in named_leaves(model)]
+        for name in names:
+            if sum(f"{other}/".startswith(f"{name}/") for other in names) > 1:
+                raise ValueError(f"task: two arrays of the model of {method} have the name {name!r}")
         figures = {f"metric {name!r} of {method}": metric for name, metric in metrics.items()}
         for name, figure in {f"the value of {method}": value, **figures}.items():
             if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):

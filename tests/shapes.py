@@ -48,7 +48,7 @@ def surrogate(init: Any, fit: Any, predict: Any, covariance: Any = None) -> tupl
 
 
 def algorithm(
-    init: Any, ask: Any, tell: Any, population_size: int, revise: Any = None, name: str = ""
+    init: Any, ask: Any, tell: Any, population_size: int, revise: Any = None, name: str = "", space: Any = None
 ) -> tuple[Any, ...]:
     """The functions of a :class:`jaxga.base.Algorithm`, each with its shapes checked."""
 
@@ -90,7 +90,7 @@ def algorithm(
         forecasts(measured.loss, forecast)
         return same_types(state, after), told, forecast
 
-    return checked_init, checked_ask, checked_tell, population_size, revise and checked_revise, name
+    return checked_init, checked_ask, checked_tell, population_size, revise and checked_revise, name, space
 
 
 def operator(num_parents: int, num_draws: int, apply: Any) -> tuple[Any, ...]:

@@ -91,6 +91,8 @@ def test_an_argument_that_is_wrong(options, message):
         (lambda s: (s["x"], {"m": jnp.ones(0)}), r"metric 'm' of evaluate must be .* got an array of shape \[0\]"),
         (lambda s: (s["x"], {"a": {"b": 1.0}, "a/b": 2.0}), "two metrics have the name 'a/b'"),
         (lambda s: (s["x"], {"value": 1.0, "metric_value": 2.0}), "two columns .* the name 'metric_value'"),
+        (lambda s: (s["x"], {}, {"a": {"b": s["x"]}, "a/b": s["x"]}), "two arrays of the model .* the name 'a/b'"),
+        (lambda s: (s["x"], {}, {"a": s["x"], "a/b": s["x"]}), "two arrays of the model .* the name 'a'"),
         (lambda s: (s["x"], {}, "net"), "the model of evaluate must be a pytree of arrays, got a str at model"),
         (lambda s: (s["x"], {}, {"w": s["x"], "f": bowl}), r"model .* of arrays, got a function at model\['f'\]"),
     ],
@@ -324,11 +326,17 @@ def test_the_smallest_archive_works_with_a_larger_population():
         jaxga.invasive_ga(SPACE, population_size=4, noisy=1)
 
 
+def test_an_algorithm_for_another_space_is_refused():
+    other = jaxga.random_search(SearchSpace(x=Uniform(0, 2)), population_size=4)
+    with pytest.raises(ValueError, match=r"the task's search space .* got one for .*high=2"):
+        minimize(algorithm=other, population_size=None)
+    with pytest.raises(ValueError, match="must be made for the task's search space"):
+        jaxga.run(FunctionTask(bowl, SPACE, Objective()), other, num_generations=1)
+
+
 def test_the_state_of_another_search_is_refused():
     task = FunctionTask(bowl, SPACE, Objective())
-    algorithm, other = (
-        jaxga.random_search(space, population_size=4) for space in (SPACE, SearchSpace(x=Uniform(0, 1)))
-    )
+    algorithm, other = (factory(SPACE, population_size=4) for factory in (jaxga.random_search, jaxga.ga))
     [generation] = jaxga.run(task, algorithm, num_generations=1)
     with pytest.raises(ValueError, match="state must be the state of a Generation of this algorithm"):
         jaxga.run(task, other, num_generations=2, state=generation.state)

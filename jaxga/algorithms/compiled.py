@@ -20,7 +20,7 @@ def compiled(
     tell: Callable[..., tuple[PyTree, Best]],
     revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None,
 ) -> Algorithm:
-    """An algorithm of a name and functions, all jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
+    """An algorithm of a name and functions for a space, all jitted; ``tell`` checks the shapes of its arrays."""
 
     def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Best]:
         # Checked while it is traced: a call with the shapes of an earlier one goes straight to the compiled program.
@@ -34,4 +34,4 @@ def compiled(
         return tell(key, state, jnp.asarray(genomes, jnp.float32), jnp.asarray(loss, jnp.float32), loss_var)
 
     revises = None if revise is None else jax.jit(revise)
-    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size, revises, name)
+    return Algorithm(jax.jit(init), jax.jit(ask), jax.jit(checked_tell), population_size, revises, name, space)

@@ -52,7 +52,7 @@ def ga(
         space: the search space (D genes).
         population_size: P, members and children of a generation, at least 2.
         num_parents: size of the mating pool that ``selection`` fills, in [1, P]; default P / 2.
-        num_mutations: the mean number of a child's genes that a mutation named here changes, about; at least 1.
+        num_mutations: the mean number of a child's genes that a mutation named here changes, about; in [1, D].
         selection: one of ``SELECTIONS``, or a ``Selection``.
         crossover: one of ``CROSSOVERS``, or an ``Operator``.
         mutation: one of ``MUTATIONS``, or an ``Operator`` of one parent; its ``scale`` is 1, the unit cube.
@@ -66,13 +66,11 @@ def ga(
     check_search(space, population_size, 2)
     pool_size = max(1, population_size // 2) if num_parents is None else num_parents
     check_count("num_parents", pool_size, 1, population_size)
-    check_count("num_mutations", num_mutations, 1)
+    check_count("num_mutations", num_mutations, 1, space.size)
     check_number("crossover_rate", crossover_rate, 0, 1)
     select: Selection = _resolved("selection", selection, SELECTIONS, Selection)
     cross: Operator = _resolved("crossover", crossover, CROSSOVERS, Operator, space)
-    mutate: Operator = _resolved(
-        "mutation", mutation, MUTATIONS, Operator, space, rate=min(1.0, num_mutations / space.size)
-    )
+    mutate: Operator = _resolved("mutation", mutation, MUTATIONS, Operator, space, rate=num_mutations / space.size)
     survive: Survival = _resolved("survival", survival, SURVIVALS, Callable)
     if mutate.num_parents > 1:
         raise ValueError(f"mutation must have at most 1 parent, got {mutate.num_parents}")

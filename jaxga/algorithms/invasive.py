@@ -159,7 +159,7 @@ def invasive_ga(
         space: the search space (D genes).
         population_size: P, members in a generation, at least 2.
         num_parents: how many of the best members of all generations breed, in [1, P - 1]; default 2 P but at most 32.
-        num_mutations: how many genes a mutation changes, about; at least 1.
+        num_mutations: how many genes a mutation changes, about; in [1, D].
         num_invaders: how many of the P are invaders, in [0, P]; default a half, and a sixth once noise is found. 0 is
             the control experiment: natural evolution alone, without a surrogate.
         surrogate: a name from ``jaxga.surrogates.SURROGATES``, such a factory, or a ``Surrogate`` that was
@@ -185,7 +185,7 @@ def invasive_ga(
             raise ValueError(
                 f"num_parents must be below population_size: got {num_parents}, population_size={population_size}"
             )
-    check_count("num_mutations", num_mutations, 1)
+    check_count("num_mutations", num_mutations, 1, space.size)
     if num_invaders is not None:
         check_count("num_invaders", num_invaders, 0, population_size)
     check_count("litter_size", litter_size, 1)

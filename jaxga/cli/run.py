@@ -27,13 +27,13 @@ from jaxga.cli.start import join, plan_processes, process_seconds, use_compilati
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task, registered, short_name, user_code
 from jaxga.loop import AllMembersFailed, Generations, as_key
 from jaxga.report.outputs import preload, write_outputs
-from jaxga.runs.config import WARM_START, check_identity, identity, new_config, resumed_config
+from jaxga.runs.config import WARM_START, check_identity, check_programs, identity, new_config, resumed_config
 from jaxga.runs.folder import RunFolder, Start, check_new, restart
 from jaxga.runs.interrupt import INTERRUPTED, Interrupt
 from jaxga.runs.model import kept_model, save_model
 from jaxga.runs.progress import ProgressLine, plain_console
 from jaxga.runs.recorder import Recorder
-from jaxga.runs.session import Reached, Search, add_seconds, follow, schedule_config, scores_by_name, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, follow, scores_by_name, search_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, StopState
 from jaxga.runs.tracking import TRACKERS, Tracker
 from jaxga.runs.warm_start import WarmStart
@@ -178,6 +178,8 @@ def _prepare(options: Options, found: Any, task_arguments: dict[str, Any], comma
         runtime.agree(True)  # no process writes before all have read
     with user_code(f"--task {options.task}"):
         generations = search.generations(start)
+    if options.resume is not None:
+        notes += check_programs(options.resume, task, algorithm)
     return Job(options, command, task_arguments, search, warm_start, start, generations, (*notes, *start.warnings))
 
 
@@ -239,7 +241,7 @@ class Writers:
                 job.warm_start,
                 job.command,
                 task_arguments={name: str(value) for name, value in job.task_arguments.items()},
-                **schedule_config(search),
+                **search_config(search),
             )
         else:
             config = resumed_config(path, options.as_dict(), job.command)

@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 
-from jaxga.base import Task
+from jaxga.base import Algorithm, Task
 from jaxga.runs import records
 from jaxga.runs.checkpoint import digest
+from jaxga.runs.fingerprint import fingerprint
 from jaxga.runs.saved import read_config
 from jaxga.runs.warm_start import WarmStart
 
@@ -111,15 +112,33 @@ def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
     if names := differing(then, now):
         texts = [f"{name} {then.get(name)} (now {now.get(name)})" for name in names]
         raise ValueError(f"cannot resume {path}: that run has {', '.join(texts)}")
+    return [
+        f"{name} was {old}, is now {new}: the same search, but not to the last bit"
+        for name, old, new in _other_environment(config)
+    ]
+
+
+def check_programs(path: Path, task: Task, algorithm: Algorithm) -> list[str]:
+    """Warnings, one line each, where the task or the algorithm is not what the run in ``path`` began with.
+
+    Other versions of a package make other programs of the same functions, so nothing is said where there are such.
+    """
+    config = read_config(path)
+    if "programs" not in config or _other_environment(config):
+        return []
+    return [
+        f"the {name} computes something else than when this run began: earlier values may not compare with later ones"
+        for name in differing(config["programs"], fingerprint(task, algorithm))
+    ]
+
+
+def _other_environment(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """``(name, then, now)`` of the versions, kinds of device and commit that are not those of a run."""
     environment = records.environment()
     pairs = [(name, config["versions"].get(name), version) for name, version in environment["versions"].items()]
     pairs += [("devices", sorted(set(config["devices"])), sorted(set(environment["devices"])))]
     pairs += [("git commit", config.get("git_commit"), environment["git_commit"])]
-    return [
-        f"{name} was {old}, is now {new}: the same search, but not to the last bit"
-        for name, old, new in pairs
-        if old != new
-    ]
+    return [(name, old, new) for name, old, new in pairs if old != new]
 
 
 def new_config(

@@ -18,6 +18,7 @@ from jaxga.runs.config import (
     check_config,
     check_identity,
     check_length,
+    check_programs,
     identity,
     new_config,
     resumed_config,
@@ -28,7 +29,7 @@ from jaxga.runs.model import Keep, kept_model, save_model
 from jaxga.runs.progress import ProgressLine, plain_console
 from jaxga.runs.recorder import Recorder
 from jaxga.runs.saved import SavedRun, read_config
-from jaxga.runs.session import Reached, Search, add_seconds, best_settings, follow, schedule_config, write_result
+from jaxga.runs.session import Reached, Search, add_seconds, best_settings, follow, search_config, write_result
 from jaxga.runs.stopping import ENOUGH, GO_ON, REPORT_SECONDS, Stop, StopState
 from jaxga.runs.warm_start import WarmStart
 
@@ -75,6 +76,9 @@ class Execution:
         self.history = History(task.space, task.objective, search.num_replicates, search.num_parts)
         self._search, self._start, self._path = search, start, path
         self._generations = search.generations(start)
+        if path is not None and is_resumed:
+            for warning in check_programs(path, task, search.algorithm):
+                warnings.warn(warning, stacklevel=4)
         report_seconds = REPORT_SECONDS if path and report else 0.0
         elapsed, chunk_size = lambda: time.perf_counter() - began, self._generations.chunk_size
         overhead = search.overhead(elapsed, report_seconds, chunk_size)
@@ -85,7 +89,7 @@ class Execution:
             config = (
                 resumed_config(path, options, None)
                 if is_resumed
-                else new_config(path, options["task"], options, about, task, known, None, **schedule_config(search))
+                else new_config(path, options["task"], options, about, task, known, None, **search_config(search))
             )
             self._recorder = Recorder(path, config["run"], search, start, self._stop)
             stack.callback(self._recorder.close)  # it has cut off what is beyond the checkpoint

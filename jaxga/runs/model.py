@@ -10,12 +10,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from jaxga.base import Evaluation, Objective, PyTree
+from jaxga.evaluate import named_leaves
 from jaxga.runs.draft import draft
 
 FILE = "model.safetensors"
 # Which of the models trained under fresh seeds are kept.
 Keep = Literal["best", "all", "none"]
-_SEPARATOR = "/"
+_ALONE = "model"  # of a model that is one array
 
 
 def check_keep(keep: Any) -> None:
@@ -47,10 +48,7 @@ def save_model(folder: Path, model: PyTree) -> None:
 
     Of a key of ``jax.random`` its data are written.
     """
-    leaves = jax.tree_util.tree_flatten_with_path(model)[0]
-    arrays = {_name(path): _array(leaf) for path, leaf in leaves}
-    if len(arrays) < len(leaves):
-        raise ValueError("task: two arrays of the model would have one name in its file: rename one")
+    arrays = {name or _ALONE: _array(leaf) for name, leaf in named_leaves(model)}
     with draft(folder / FILE) as made:
         made.write_bytes(save(arrays))
 
@@ -62,7 +60,7 @@ def load_model(folder: Path) -> dict[str, Any]:
     """
     nested: dict[str, Any] = {}
     for name, array in _read(folder).items():
-        *above, last = name.split(_SEPARATOR)
+        *above, last = name.split("/")
         place = nested
         for part in above:
             place = place.setdefault(part, {})
@@ -76,13 +74,11 @@ def load_model_like(folder: Path, like: PyTree) -> PyTree:
     Raises ``ValueError`` where the file has no array for a leaf of ``like``.
     """
     arrays = _read(folder)
-
-    def leaf(path: Any, _: Any) -> np.ndarray:
-        if _name(path) not in arrays:
-            raise ValueError(f"{folder / FILE} has no array {_name(path)!r}; it has {sorted(arrays)}")
-        return arrays[_name(path)]
-
-    return jax.tree_util.tree_map_with_path(leaf, like)
+    names = [name or _ALONE for name, _ in named_leaves(like)]
+    for name in names:
+        if name not in arrays:
+            raise ValueError(f"{folder / FILE} has no array {name!r}; it has {sorted(arrays)}")
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in names])
 
 
 def _read(folder: Path) -> dict[str, np.ndarray]:
@@ -100,7 +96,3 @@ def _array(leaf: Any) -> np.ndarray:
     is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     # Not by ascontiguousarray, which gives a number an axis.
     return np.asarray(jax.random.key_data(leaf) if is_key else leaf, order="C")
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=_SEPARATOR) or "model"

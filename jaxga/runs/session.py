@@ -26,6 +26,7 @@ from jaxga.loop import (
     run,
 )
 from jaxga.runs.checkpoint import digest
+from jaxga.runs.fingerprint import fingerprint
 from jaxga.runs.folder import Start
 from jaxga.runs.records import write_json
 from jaxga.runs.stopping import GO_ON, Overhead
@@ -195,11 +196,11 @@ def follow(
     return reached
 
 
-def schedule_config(search: Search) -> dict[str, Any]:
-    """What ``config.json`` says of a run's schedule; empty without one."""
-    layout = search.layout
+def search_config(search: Search) -> dict[str, Any]:
+    """What ``config.json`` says of a run's programs, and of its schedule where it has one."""
+    programs, layout = {"programs": fingerprint(search.task, search.algorithm)}, search.layout
     if layout is None:
-        return {}
+        return programs
     about = {
         "name": layout.schedule.name,
         "eta": layout.schedule.eta,
@@ -212,7 +213,7 @@ def schedule_config(search: Search) -> dict[str, Any]:
         about |= {"first": layout.first, "taken_over": layout.num_best}
     else:
         about["brackets"] = [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets]
-    return {"schedule": about}
+    return programs | {"schedule": about}
 
 
 def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def generations(algorithm, num, loss_of=bowl):
     [
         ({"population_size": 1}, "population_size must be a whole number of at least 2, got 1"),
         ({"num_parents": 9}, r"num_parents must be a whole number in \[1, 8\], got 9"),
-        ({"num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
+        ({"num_mutations": 5}, r"num_mutations must be a whole number in \[1, 4\], got 5"),
         ({"crossover_rate": 1.5}, r"crossover_rate must lie in \[0, 1\], got 1.5"),
         ({"selection": "lottery"}, "selection must be one of .*'tournament'.* got 'lottery'"),
         ({"crossover": "none"}, "crossover must be one of .*'sbx'.* got 'none'"),

@@ -44,7 +44,7 @@ def bowl(key, genomes):
             "num_parents must be below population_size: got 8, population_size=8",
         ),
         ({"population_size": 0}, "population_size must be a whole number of at least 2, got 0"),
-        ({"population_size": 8, "num_mutations": 0}, "num_mutations must be a whole number of at least 1, got 0"),
+        ({"population_size": 8, "num_mutations": 0}, r"num_mutations must be a whole number in \[1, 2\], got 0"),
         ({"population_size": 8, "num_invaders": 9}, r"num_invaders must be a whole number in \[0, 8\], got 9"),
         ({"population_size": 8, "archive_size": 8}, "archive_size must be a whole number of at least 16, got 8"),
         (
