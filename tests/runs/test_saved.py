@@ -75,9 +75,8 @@ def test_a_run_that_was_killed_is_read_but_not_loaded(tmp_path):
 def test_estimates_are_the_same_in_memory_and_read_back(tmp_path):
     run = SavedRun.read(write_run(tmp_path, objective=("return", "max"), estimates=lambda g: 2.0 - 0.5 * g))
     assert run.history.estimates.tolist() == [2.0, 1.5, 1.0, 0.5]
-    result = jaxga.minimize(
-        lambda key, setting: setting["x"], {"x": Uniform(0.0, 1.0)}, population_size=4, num_generations=3
-    )
+    options = {"algorithm": "random_search", "population_size": 4, "num_generations": 3}
+    result = jaxga.minimize(lambda key, setting: setting["x"], {"x": Uniform(0.0, 1.0)}, **options)
     np.testing.assert_allclose(result.history.estimates, result.history.best_evaluations)
 
 
