@@ -92,6 +92,10 @@ def make_task(task: str, found: Any, arguments: Mapping[str, Any]) -> Task:
             for name, parameter in parameters(found).items()
             if parameter.default is parameter.empty and parameter.kind in _NAMED and name not in arguments
         ]
+        if missing[:1] == ["key"]:
+            raise ValueError(
+                f"--task {task} is a function of {', '.join(missing)}: decorate it with @jaxga.as_task(space)"
+            )
         if missing:
             raise ValueError(f"--task {task} needs the arguments {', '.join(missing)}: give each by --set NAME=VALUE")
         with user_code(f"--task {task}"):

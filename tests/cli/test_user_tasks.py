@@ -40,6 +40,10 @@ def shaped(num_steps: int = 3, *, kind: Literal["up", "down"] = "up", scale: flo
     return jaxga.as_task(SPACE)(lambda key, setting: scale * (setting["x"] - num_steps) ** 2 + deep)
 
 
+def plain(key, setting):
+    return setting["x"] ** 2
+
+
 def needy(depth):
     return valley, SPACE
 
@@ -118,6 +122,7 @@ def test_arguments_are_typed_by_the_signature(file):
         ("needs.py:f", [], "No module named 'a_package_that_is_not_there' (needs.py:1)"),
         ("mine.py:number", [], "must be a task or a function that returns one, got 3"),
         ("mine.py:needy", [], "needs the arguments depth: give each by --set NAME=VALUE"),
+        ("mine.py:plain", [], "is a function of key, setting: decorate it with @jaxga.as_task(space)"),
         ("mine.py:raises", [], "KeyError: 'nothing' (mine.py:"),
         ("mine.py:wrong_shape", [], "the value of evaluate must be"),
         ("mine.py:untraceable", [], "has no attribute upper (mine.py:"),
