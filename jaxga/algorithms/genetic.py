@@ -97,8 +97,10 @@ def ga(
         if space.conditions:
             parents = filled(space, filling, parents)
         crossed = cross.apply(for_cross, parents, scale)
-        genome = jnp.where(is_crossed, crossed, parents[0])
-        return space.masked(mutate.apply(for_mutation, genome[None], scale)), is_crossed
+        _check_result("apply of the crossover", crossed, space.size, "f32")
+        mutated = mutate.apply(for_mutation, jnp.where(is_crossed, crossed, parents[0])[None], scale)
+        _check_result("apply of the mutation", mutated, space.size, "f32")
+        return space.masked(mutated), is_crossed
 
     def breed(key: Array, state: GeneticState) -> Offspring:
         num_draws = num_mates + 1 + cross.num_draws + mutate.num_draws + (space.size if space.conditions else 0)
@@ -107,6 +109,7 @@ def ga(
         for_pool, for_children = jnp.split(draws, [pool_size * select.num_draws])
         for_children = for_children.reshape(population_size, num_draws)
         pool = select.choose(for_pool.reshape(pool_size, select.num_draws), state.loss)
+        _check_result("choose of the selection", pool, pool_size, "i32")
         mates = pool[distinct(for_children[:, :num_mates], pool_size)]
         genomes, is_crossed = jax.vmap(child)(for_children[:, num_mates:], state.genomes[mates])
         parents = state.number[mates[:, jnp.array([0, -1])]]
@@ -140,4 +143,13 @@ def _resolved(
         return named[given](*arguments, **options)
     if isinstance(given, kind):
         return given
-    raise ValueError(f"{field} must be one of {sorted(named)} or such an operator, got {given!r}")
+    own = {Selection: "a Selection", Operator: "an Operator"}.get(kind, "a function")
+    raise ValueError(f"{field} must be one of {sorted(named)}, or {own}, got {given!r}")
+
+
+def _check_result(what: str, result: Any, length: int, kind: str) -> None:
+    """JAX broadcasts an array of another length, or reads beyond its end, without an error."""
+    is_right_kind = kind == "f32" or jnp.issubdtype(jnp.result_type(result), jnp.integer)
+    if jnp.shape(result) != (length,) or not is_right_kind:
+        given = f"{jnp.result_type(result)}{list(jnp.shape(result))}"
+        raise ValueError(f"{what} must return {kind}[{length}], got {given}")

@@ -43,6 +43,7 @@ def generations(algorithm, num, loss_of=bowl):
         ({"num_mutations": 5}, r"num_mutations must be a whole number in \[1, 4\], got 5"),
         ({"crossover_rate": 1.5}, r"crossover_rate must lie in \[0, 1\], got 1.5"),
         ({"selection": "lottery"}, "selection must be one of .*'tournament'.* got 'lottery'"),
+        ({"selection": selection.tournament}, "selection must be one of .*, or a Selection, got <function tournament"),
         ({"crossover": "none"}, "crossover must be one of .*'sbx'.* got 'none'"),
         ({"mutation": "none"}, "mutation must be one of .*'gaussian'.* got 'none'"),
         ({"mutation": SECOND}, "mutation must have at most 1 parent, got 2"),
@@ -52,6 +53,27 @@ def generations(algorithm, num, loss_of=bowl):
 def test_a_wrong_argument_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ga(SPACE, **{"population_size": P} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"selection": Selection(1, lambda draws, loss: jnp.argsort(loss)[:3])}, r"choose .* i32\[4\], got int32\[3\]"),
+        ({"selection": Selection(1, lambda draws, loss: draws[:, 0])}, r"choose .* i32\[4\], got float32\[4\]"),
+        (
+            {"crossover": SECOND._replace(apply=lambda draws, parents, scale: parents)},
+            r"crossover .* f32\[4\], got float32\[2, 4\]",
+        ),
+        (
+            {"mutation": UNCHANGED._replace(apply=lambda draws, parents, scale: parents[0, 0])},
+            r"mutation .* got float32\[\]",
+        ),
+    ],
+)
+def test_an_operator_that_returns_another_shape_is_named(arguments, message):
+    """``_replace`` leaves out the checks of ``tests/shapes.py``, which a user does not have."""
+    with pytest.raises(ValueError, match=message):
+        generations(ga(SPACE, **{"population_size": P} | arguments), 2)
 
 
 @pytest.mark.parametrize(("rate", "parent"), [(0.0, 0), (1.0, 1)])
