@@ -228,7 +228,8 @@ class Algorithm(NamedTuple):
             training. None where the algorithm learns from whole trainings alone.
         name: what reports call it; a run is resumed with an algorithm of the same name. "" stands for the name of the
             function around ``ask``.
-        space: the one that it was made for: a search of another one raises ``ValueError``. None is not checked.
+        space: the search space that it was made for; a search over another one raises ``ValueError``. With None nothing
+            is checked.
     """
 
     init: Callable[[Array], PyTree]

@@ -186,11 +186,12 @@ def _traced(task: Task, method: str) -> Evaluation:
             if not isinstance(leaf, _ARRAY):
                 name = f"{type(leaf).__name__} at model{jax.tree_util.keystr(path)}"
                 raise ValueError(f"task: the model of {method} must be a pytree of arrays, got a {name}")
-        # In the file of the model a name with "/" is a path.
+        # In the model's file the names are paths: none may be a folder of another one.
         names = [name for name, _ in named_leaves(model)]
         for name in names:
-            if sum(f"{other}/".startswith(f"{name}/") for other in names) > 1:
-                raise ValueError(f"task: two arrays of the model of {method} have the name {name!r}")
+            same = [repr(other) for other in names if f"{other}/".startswith(f"{name}/")]
+            if len(same) > 1:
+                raise ValueError(f"task: two arrays of the model of {method} have the name {name!r}: {', '.join(same)}")
         figures = {f"metric {name!r} of {method}": metric for name, metric in metrics.items()}
         for name, figure in {f"the value of {method}": value, **figures}.items():
             if not hasattr(figure, "dtype") and not isinstance(figure, bool | int | float | complex):

@@ -20,7 +20,7 @@ def compiled(
     tell: Callable[..., tuple[PyTree, Best]],
     revise: Callable[[Array, PyTree, Measured], tuple[PyTree, Best, Array]] | None = None,
 ) -> Algorithm:
-    """An algorithm of a name and functions for a space, all jitted; ``tell`` checks the shapes of its arrays."""
+    """An algorithm for a space, its functions jitted; ``tell`` raises ``ValueError`` for arrays of a wrong shape."""
 
     def checked_tell(key: Array, state: PyTree, genomes: Any, loss: Any, loss_var: Any = None) -> tuple[PyTree, Best]:
         # Checked while it is traced: a call with the shapes of an earlier one goes straight to the compiled program.

@@ -148,7 +148,7 @@ def _resolved(
 
 
 def _check_result(what: str, result: Any, length: int, kind: str) -> None:
-    """JAX broadcasts an array of another length, or reads beyond its end, without an error."""
+    """Raise ``ValueError`` unless an operator returns ``length`` numbers: JAX would broadcast or repeat others."""
     is_right_kind = kind == "f32" or jnp.issubdtype(jnp.result_type(result), jnp.integer)
     if jnp.shape(result) != (length,) or not is_right_kind:
         given = f"{jnp.result_type(result)}{list(jnp.shape(result))}"

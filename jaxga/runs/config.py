@@ -127,7 +127,7 @@ def check_programs(path: Path, task: Task, algorithm: Algorithm) -> list[str]:
     if "programs" not in config or _other_environment(config):
         return []
     return [
-        f"the {name} computes something else than when this run began: earlier values may not compare with later ones"
+        f"the {name} computes something else than when this run began: earlier values may not be comparable"
         for name in differing(config["programs"], fingerprint(task, algorithm))
     ]
 

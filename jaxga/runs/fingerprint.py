@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxga.base import Algorithm, Task
+from jaxga.base import Algorithm, Measured, Task
 from jaxga.precision import single_precision
 from jaxga.runs.checkpoint import digest
 
@@ -29,14 +29,20 @@ def fingerprint(task: Task, algorithm: Algorithm) -> dict[str, str]:
 
     key = jax.random.key(0, impl="threefry2x32")
     state = jax.eval_shape(algorithm.init, key)
-    genomes = jnp.zeros((algorithm.population_size, task.space.size))
-    return {
-        "task": _digest(evaluate, task, key, jnp.zeros(task.space.size)),
-        "algorithm": _digest(algorithm.ask, key, state) + _digest(algorithm.tell, key, state, genomes, genomes[:, 0]),
-    }
+    genomes, number = jnp.zeros((algorithm.population_size, task.space.size)), jnp.arange(algorithm.population_size)
+    loss = genomes[:, 0]
+    # Of the shapes of a run, so that what is traced here is not traced again there.
+    told = [_program(algorithm.ask, key, state), _program(algorithm.tell, key, state, genomes, loss, loss)]
+    if algorithm.revise is not None:
+        told.append(_program(algorithm.revise, key, state, Measured(genomes, number, loss, loss, loss)))
+    return {"task": _sha256(_program(evaluate, task, key, genomes[0])), "algorithm": _sha256(*told)}
 
 
-def _digest(function: Callable[..., Any], *arguments: Any) -> str:
+def _program(function: Callable[..., Any], *arguments: Any) -> str:
+    """A traced program as text, with the digest of its constants."""
     traced = jax.make_jaxpr(function)(*arguments)
-    text = _ADDRESS.sub("", str(traced))
-    return hashlib.sha256((text + digest(traced.consts)).encode()).hexdigest()
+    return _ADDRESS.sub("", str(traced)) + digest(traced.consts)
+
+
+def _sha256(*programs: str) -> str:
+    return hashlib.sha256("\n".join(programs).encode()).hexdigest()

@@ -198,9 +198,10 @@ def follow(
 
 def search_config(search: Search) -> dict[str, Any]:
     """What ``config.json`` says of a run's programs, and of its schedule where it has one."""
-    programs, layout = {"programs": fingerprint(search.task, search.algorithm)}, search.layout
+    config: dict[str, Any] = {"programs": fingerprint(search.task, search.algorithm)}
+    layout = search.layout
     if layout is None:
-        return programs
+        return config
     about = {
         "name": layout.schedule.name,
         "eta": layout.schedule.eta,
@@ -213,7 +214,7 @@ def search_config(search: Search) -> dict[str, Any]:
         about |= {"first": layout.first, "taken_over": layout.num_best}
     else:
         about["brackets"] = [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets]
-    return programs | {"schedule": about}
+    return config | {"schedule": about}
 
 
 def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:

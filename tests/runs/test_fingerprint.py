@@ -47,6 +47,18 @@ def test_another_operator_is_another_algorithm():
     assert digests[0] == digests[2] != digests[1]
 
 
+def test_what_a_schedule_calls_counts_too():
+    def revise(key, state, measured):
+        state, best, forecast = RANDOM.revise(key, state, measured)
+        return state, best, forecast + 1.0
+
+    digests = [
+        of(lambda key, setting: setting["x"], algorithm)["algorithm"]
+        for algorithm in (RANDOM, RANDOM._replace(revise=revise))
+    ]
+    assert digests[0] != digests[1]
+
+
 def test_it_is_the_same_in_every_process():
     code = """
     import jax, jaxga
@@ -64,9 +76,9 @@ def test_it_is_the_same_in_every_process():
 
 
 def test_a_resume_in_code_warns_of_another_function(tmp_path):
-    def search(fitness, num_generations, algorithm="ga"):
-        options = {"population_size": 4, "num_generations": num_generations, "out": tmp_path / "run", "resume": True}
-        return jaxga.minimize(fitness, SPACE, algorithm=algorithm, report=False, num_fresh=0, **options)
+    def search(fitness, num_generations):
+        options = {"algorithm": "ga", "population_size": 4, "num_generations": num_generations, "num_fresh": 0}
+        return jaxga.minimize(fitness, SPACE, **options, out=tmp_path / "run", resume=True, report=False)
 
     search(lambda key, setting: setting["x"] ** 2, 2)
     with warnings.catch_warnings():
@@ -85,7 +97,10 @@ def test_a_resume_on_the_command_line_says_so(tmp_path, capfd):
     def task(key, setting):
         return setting["x"] POWER
     """
-    write = lambda power: file.write_text(textwrap.dedent(source.replace("POWER", power)))  # noqa: E731
+
+    def write(power):
+        file.write_text(textwrap.dedent(source.replace("POWER", power)))
+
     more = ["--processes", "1", "--no-report", "--fresh", "1"]
     told = "the task computes something else than when this run began"
     write("** 2")
