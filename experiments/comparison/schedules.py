@@ -51,6 +51,7 @@ METHODS = {
 _COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00")
 _PEER_COLOURS = ("#56B4E9", "#8B5A2B", "#000000")
 _NUM_FRESH = 8
+_LOG_FROM = 2.0  # the ratio of the greatest loss to the least from which the axis of a picture is logarithmic
 _NUM_BOOTSTRAPS = 2000
 
 
@@ -223,7 +224,7 @@ def picture(measured: Sequence[Measured]) -> Figure:
     figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, m in zip(panels, measured, strict=False):
-        lowest = min(float(np.min(losses)) for losses in m.losses.values())
+        every = np.concatenate([losses.ravel() for losses in m.losses.values()])
         colours = dict(zip([*METHODS, *STOPPERS], [*_COLOURS, *_PEER_COLOURS], strict=False))
         for method, losses in m.losses.items():
             colour = colours[method]
@@ -233,7 +234,7 @@ def picture(measured: Sequence[Measured]) -> Figure:
         axes.set_title(f"{m.task}, {m.lanes} lanes")
         axes.set_xlabel("whole trainings' worth")
         axes.set_ylabel("loss of the recommended setting")
-        if lowest > 0:
+        if 0 < _LOG_FROM * every.min() < every.max():
             axes.set_yscale("log")
     for axes in panels[len(measured) :]:
         axes.remove()
