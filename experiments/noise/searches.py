@@ -56,7 +56,7 @@ class Winners(NamedTuple):
 _cached = cache(ppo)
 
 
-def _setup(name: str, title: str, env: str, num_steps: int, num_searches: int) -> SearchSetup:
+def _setup(name: str, title: str, env: str, num_steps: int) -> SearchSetup:
     return SearchSetup(
         name,
         title,
@@ -64,7 +64,7 @@ def _setup(name: str, title: str, env: str, num_steps: int, num_searches: int) -
         f"PPO on {env}, {num_steps:,} environment steps, the default search space; value: mean return over the"
         " training",
         num_trainings=96,
-        num_searches=num_searches,
+        num_searches=100,
     )
 
 
@@ -78,8 +78,8 @@ def _noisy(key: Array, setting: dict[str, Array]) -> Array:
 SEARCHES = {
     setup.name: setup
     for setup in (
-        _setup("cartpole", "CartPole", "CartPole-v1", 10_240, 80),
-        _setup("pendulum", "Pendulum", "Pendulum-v1", 25_600, 60),
+        _setup("cartpole", "CartPole", "CartPole-v1", 10_240),
+        _setup("pendulum", "Pendulum", "Pendulum-v1", 25_600),
     )
 }
 # A program with PPO and the invasive GA takes thirty seconds to compile.
