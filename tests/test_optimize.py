@@ -172,6 +172,15 @@ def test_a_metric_of_the_objectives_name_is_not_its_value(tmp_path):
     np.testing.assert_allclose(saved.result["fresh"]["metric_loss"], found.fresh_values + 100.0, rtol=1e-6)
 
 
+def test_a_metric_that_repeats_the_objective_is_told_once(tmp_path):
+    @jaxga.as_task(SPACE, objective=jaxga.Objective("loss"))
+    def task(key, setting):
+        return setting["x"], {"loss": setting["x"], "more": 1.0}
+
+    jaxga.optimize(task, **SMALL, out=tmp_path / "run", num_generations=1)
+    assert list(jaxga.load(tmp_path / "run").result["fresh"]) == ["loss", "more"]
+
+
 def test_numbers_and_keys_of_a_model_are_read_back_as_they_were(tmp_path):
     def fitness(key, setting):
         return setting["x"], {}, {"number": setting["x"], "key": key, "none": jnp.zeros((0, 3))}
@@ -321,6 +330,9 @@ def test_the_winners_model_is_kept(tmp_path, keep):
     np.testing.assert_array_equal(restored["steps"][0], result.model["steps"][0])
     with pytest.raises(ValueError, match="has no array 'bias'"):
         saved.model_like({"bias": 0})
+    saved.model_like({"steps": [jnp.zeros(2)]})
+    with pytest.raises(ValueError, match=r"'steps/0' has the shape .*2,?\), like has \(5,\)"):
+        saved.model_like({"steps": [jnp.zeros(5)]})
 
 
 def test_a_run_without_fresh_seeds_is_recorded_and_loaded(tmp_path):

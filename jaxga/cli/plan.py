@@ -47,11 +47,11 @@ def print_plan(
     if search.layout is not None:
         plan.add_row("schedule", _schedule(search, search.layout))
     if warm_start is not None:
-        knows = "settings to begin with" if warm_start.loss is None else "evaluations known from before"
         num = len(warm_start.genomes)
+        noun, use = "evaluation", "known from before"
         if warm_start.loss is None:
-            num = min(num, search.algorithm.population_size)
-        plan.add_row("warm start", f"{num} {knows}")
+            num, noun, use = min(num, search.algorithm.population_size), "setting", "to begin with"
+        plan.add_row("warm start", f"{num} {noun}{'s' * (num > 1)} {use}")
     # A dry run starts no process: the others would have as many devices as this one.
     num = processes.number if options.dry_run else jax.process_count()
     num_devices = f"{num * jax.local_device_count()} x " if num else ""

@@ -19,7 +19,7 @@ from jaxga.cli.options import Options as RunOptions
 from jaxga.cli.start import use_compilation_cache
 from jaxga.cli.task_factories import find_factory, given_arguments, make_task
 from jaxga.loop import as_key, evaluate_fresh
-from jaxga.runs.config import describe_data, describe_task, differing
+from jaxga.runs.config import check_programs, describe_data, describe_task, differing
 from jaxga.runs.progress import plain_console
 from jaxga.runs.records import constants, write_json
 from jaxga.runs.saved import SavedRun, load
@@ -54,7 +54,10 @@ def _replay(options: Options) -> None:
     check_count("--seeds", options.seeds, 1)
     run = load(options.folder)
     use_compilation_cache()
+    console = plain_console()
     task, chunk_size = _task(run)
+    for note in check_programs(run.path, task):
+        screen.say(console, note, head="Note:", style="yellow")
     settings = run.result.get("best_by_part", [run.best])
     genomes = np.stack([task.space.encode(setting) for setting in settings])
     found = evaluate_fresh(
@@ -69,7 +72,7 @@ def _replay(options: Options) -> None:
     values = {name: np.asarray(score).tolist() for name, score in scores.items()}
     write_json(options.folder / "replay.json", {"settings": settings, "seeds": options.seeds, "values": values})
     has_test, trained = hasattr(task, "test"), run.result.get("trained", 1.0)
-    screen.print_winner(plain_console(), task.objective, settings, run.best_value, found, has_test, trained)
+    screen.print_winner(console, task.objective, settings, run.best_value, found, has_test, trained)
     print(f"\nwritten: {options.folder / 'replay.json'}")
 
 

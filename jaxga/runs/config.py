@@ -112,14 +112,16 @@ def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
     if names := differing(then, now):
         texts = [f"{name} {then.get(name)} (now {now.get(name)})" for name in names]
         raise ValueError(f"cannot resume {path}: that run has {', '.join(texts)}")
-    return [
+    notes = [
         f"{name} was {old}, is now {new}: the same search, but not to the last bit"
         for name, old, new in _other_environment(config)
     ]
+    old, new = config.get("git_commit"), records.environment()["git_commit"]
+    return notes + [f"git commit was {old}, is now {new}"] * (old != new)
 
 
-def check_programs(path: Path, task: Task, algorithm: Algorithm) -> list[str]:
-    """Warnings, one line each, where the task or the algorithm is not what the run in ``path`` began with.
+def check_programs(path: Path, task: Task, algorithm: Algorithm | None = None) -> list[str]:
+    """Warnings, one line each, where the task or the algorithm (None: any) is not what the run in ``path`` began with.
 
     Other versions of a package make other programs of the same functions, so nothing is said where there are such.
     """
@@ -128,16 +130,16 @@ def check_programs(path: Path, task: Task, algorithm: Algorithm) -> list[str]:
         return []
     return [
         f"the {name} computes something else than when this run began: earlier values may not be comparable"
-        for name in differing(config["programs"], fingerprint(task, algorithm))
+        for name, program in fingerprint(task, algorithm).items()
+        if program != config["programs"][name]
     ]
 
 
 def _other_environment(config: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """``(name, then, now)`` of the versions, kinds of device and commit that are not those of a run."""
+    """``(name, then, now)`` of the versions and kinds of device that are not those of a run."""
     environment = records.environment()
     pairs = [(name, config["versions"].get(name), version) for name, version in environment["versions"].items()]
     pairs += [("devices", sorted(set(config["devices"])), sorted(set(environment["devices"])))]
-    pairs += [("git commit", config.get("git_commit"), environment["git_commit"])]
     return [(name, old, new) for name, old, new in pairs if old != new]
 
 

@@ -17,17 +17,20 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @single_precision
-def fingerprint(task: Task, algorithm: Algorithm) -> dict[str, str]:
+def fingerprint(task: Task, algorithm: Algorithm | None = None) -> dict[str, str]:
     """SHA-256 of the traced programs of a task's ``evaluate`` and of an algorithm, with the constants in them.
 
-    Comments and names in the source do not count, nor do a task's data, which have a digest of their own. What a
-    program asks of the host by a callback is not seen.
+    Without an algorithm it is the task's alone. Comments and names in the source do not count, nor do a task's data,
+    which have a digest of their own. What a program asks of the host by a callback is not seen.
     """
 
     def evaluate(task: Task, key: Any, genome: Any) -> Any:
         return task.evaluate(key, task.space.decode(genome))
 
     key = jax.random.key(0, impl="threefry2x32")
+    found = {"task": _sha256(_program(evaluate, task, key, jnp.zeros(task.space.size)))}
+    if algorithm is None:
+        return found
     state = jax.eval_shape(algorithm.init, key)
     genomes, number = jnp.zeros((algorithm.population_size, task.space.size)), jnp.arange(algorithm.population_size)
     loss = genomes[:, 0]
@@ -35,7 +38,7 @@ def fingerprint(task: Task, algorithm: Algorithm) -> dict[str, str]:
     told = [_program(algorithm.ask, key, state), _program(algorithm.tell, key, state, genomes, loss, loss)]
     if algorithm.revise is not None:
         told.append(_program(algorithm.revise, key, state, Measured(genomes, number, loss, loss, loss)))
-    return {"task": _sha256(_program(evaluate, task, key, genomes[0])), "algorithm": _sha256(*told)}
+    return found | {"algorithm": _sha256(*told)}
 
 
 def _program(function: Callable[..., Any], *arguments: Any) -> str:

@@ -69,16 +69,22 @@ def load_model(folder: Path) -> dict[str, Any]:
 
 
 def load_model_like(folder: Path, like: PyTree) -> PyTree:
-    """The model of a run as a pytree of the structure of ``like``, whose leaves are not used.
+    """The model of a run as a pytree of the structure of ``like``, of whose leaves only the shapes are used.
 
-    Raises ``ValueError`` where the file has no array for a leaf of ``like``.
+    The models of all fresh seeds have one axis more. Raises ``ValueError`` where the file has no array for a leaf of
+    ``like``, or one of another shape; a leaf without a shape stands for any.
     """
-    arrays = _read(folder)
-    names = [name or _ALONE for name, _ in named_leaves(like)]
-    for name in names:
-        if name not in arrays:
-            raise ValueError(f"{folder / FILE} has no array {name!r}; it has {sorted(arrays)}")
-    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in names])
+    arrays, found = _read(folder), []
+    for name, leaf in named_leaves(like):
+        array = arrays.get(name or _ALONE)
+        if array is None:
+            raise ValueError(f"{folder / FILE} has no array {name or _ALONE!r}; it has {sorted(arrays)}")
+        if hasattr(leaf, "shape"):
+            shape = jax.eval_shape(_data, leaf).shape
+            if array.shape not in (shape, (*array.shape[:1], *shape)):
+                raise ValueError(f"{folder / FILE}: {name or _ALONE!r} has the shape {array.shape}, like has {shape}")
+        found.append(array)
+    return jax.tree.unflatten(jax.tree.structure(like), found)
 
 
 def _read(folder: Path) -> dict[str, np.ndarray]:
@@ -93,6 +99,10 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _array(leaf: Any) -> np.ndarray:
-    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     # Not by ascontiguousarray, which gives a number an axis.
-    return np.asarray(jax.random.key_data(leaf) if is_key else leaf, order="C")
+    return np.asarray(_data(leaf), order="C")
+
+
+def _data(leaf: Any) -> Any:
+    """What is stored of a leaf; of a random key its bits."""
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf

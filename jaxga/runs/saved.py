@@ -72,9 +72,11 @@ class SavedRun:
         return load_model(self.path)
 
     def model_like(self, like: PyTree) -> PyTree:
-        """The winner's trained model as a pytree of the structure of ``like``, whose leaves are not used.
+        """The winner's trained model as a pytree of the structure of ``like``, whose leaves give shapes, not values.
 
-        Raises ``ValueError`` where a leaf of ``like`` has no array in the model.
+        ``jax.eval_shape`` gives such a ``like``, and so does a model of the same sizes.
+
+        Raises ``ValueError`` where a leaf of ``like`` has no array in the model, or one of another shape.
         """
         return load_model_like(self.path, like)
 

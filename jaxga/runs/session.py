@@ -231,9 +231,13 @@ def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:
 def scores_by_name(objective: Objective, found: Evaluation) -> dict[str, Any]:
     """The values of an evaluation under the objective's name, and its metrics.
 
-    A metric that has the objective's name, which may be another figure, gets ``metric_`` before it.
+    A metric that has the objective's name is left out where it is the same figure, and has ``metric_`` before its name
+    where it is another one.
     """
-    metrics = {f"metric_{k}" if k == objective.name else k: metric for k, metric in found.metrics.items()}
+    metrics = dict(found.metrics)
+    namesake = metrics.pop(objective.name, found.value)
+    if not np.array_equal(namesake, found.value, equal_nan=True):
+        metrics[f"metric_{objective.name}"] = namesake
     return {objective.name: found.value, **metrics}
 
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import pytest
 
 import jaxga
+from jaxga.cli.replay import main as replay
+from jaxga.runs import records
 from jaxga.runs.fingerprint import fingerprint
 from jaxga.task import function_task
 from tests.command_line import main
@@ -75,17 +77,29 @@ def test_it_is_the_same_in_every_process():
     assert one == two != ""
 
 
-def test_a_resume_in_code_warns_of_another_function(tmp_path):
-    def search(fitness, num_generations):
-        options = {"algorithm": "ga", "population_size": 4, "num_generations": num_generations, "num_fresh": 0}
-        return jaxga.minimize(fitness, SPACE, **options, out=tmp_path / "run", resume=True, report=False)
+def _search(path, fitness, num_generations):
+    options = {"algorithm": "ga", "population_size": 4, "num_generations": num_generations, "num_fresh": 0}
+    return jaxga.minimize(fitness, SPACE, **options, out=path / "run", resume=True, report=False)
 
-    search(lambda key, setting: setting["x"] ** 2, 2)
+
+def test_a_resume_in_code_warns_of_another_function(tmp_path):
+    _search(tmp_path, lambda key, setting: setting["x"] ** 2, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        search(lambda key, setting: setting["x"] ** 2, 3)
+        _search(tmp_path, lambda key, setting: setting["x"] ** 2, 3)
     with pytest.warns(UserWarning, match="the task computes something else than when this run began"):
-        search(lambda key, setting: 5.0 - setting["x"] ** 2, 4)
+        _search(tmp_path, lambda key, setting: 5.0 - setting["x"] ** 2, 4)
+
+
+def test_another_commit_is_no_reason_to_be_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_git_commit", lambda: "one")
+    _search(tmp_path, lambda key, setting: setting["x"] ** 2, 2)
+    monkeypatch.setattr(records, "_git_commit", lambda: "two")
+    with pytest.warns(UserWarning, match="git commit|computes something else") as told:
+        _search(tmp_path, lambda key, setting: 5.0 - setting["x"] ** 2, 3)
+    commit, task = (str(each.message) for each in told)
+    assert commit == "git commit was one, is now two"
+    assert "the task computes something else" in task
 
 
 def test_a_resume_on_the_command_line_says_so(tmp_path, capfd):
@@ -111,3 +125,5 @@ def test_a_resume_on_the_command_line_says_so(tmp_path, capfd):
     write("+ 7.0")
     assert main(["--resume", folder, "--generations", "4", *more]) == 0
     assert told in " ".join("".join(capfd.readouterr()).split())
+    assert replay([folder, "--seeds", "1"]) == 0
+    assert told in " ".join(capfd.readouterr().out.split())
