@@ -106,7 +106,7 @@ _FULL = (
     _MNIST,
     _MNIST._replace(name="mnist-dense", population_size=32, num_generations=32, num_searches=8),
     _CARTPOLE,
-    _CARTPOLE._replace(name="cartpole-50", num_generations=50, num_searches=60),
+    _CARTPOLE._replace(name="cartpole-50", num_generations=50, num_searches=40),
 )
 
 
