@@ -73,7 +73,7 @@ def _about(num_seeds: int) -> str:
     return f"""\
 Grid: {NUM_LEVELS} evenly spaced values of each number (in the scale of its gene) and all choices, each setting once.
 Value: the error (1 - accuracy) in a cross-validation of {NUM_FOLDS} folds that never change; of the digits every third
-row. Searches: {num_seeds} seeds a method, {POPULATION_SIZE} members a generation, at most {MAX_EVALUATIONS} evaluations
+row. Searches: {num_seeds} of each method, {POPULATION_SIZE} members a generation, at most {MAX_EVALUATIONS} evaluations
 or as many as the grid has. "Equal": how many searches met an error of at most the grid's; "as good": of at most
 {TOLERANCE} more. Evaluations and time: those of the whole grid divided by those of a search until it is as good;
 median [least, greatest] over the seeds, "-" where it was not as good. A grid is known to be done only at its end; a
