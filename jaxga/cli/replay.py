@@ -57,7 +57,7 @@ def _replay(options: Options) -> None:
     console = plain_console()
     task, chunk_size = _task(run)
     for note in check_programs(run.path, task):
-        screen.say(console, note, head="Note:", style="yellow")
+        screen.say(console, note, head="note", style="yellow")
     settings = run.result.get("best_by_part", [run.best])
     genomes = np.stack([task.space.encode(setting) for setting in settings])
     found = evaluate_fresh(

@@ -121,8 +121,9 @@ def check_identity(path: Path, now: dict[str, Any], task: Task) -> list[str]:
 
 
 def check_programs(path: Path, task: Task, algorithm: Algorithm | None = None) -> list[str]:
-    """Warnings, one line each, where the task or the algorithm (None: any) is not what the run in ``path`` began with.
+    """Warnings, one line each, where the task or the algorithm is not what the run in ``path`` began with.
 
+    Without an algorithm, only the task is compared.
     Other versions of a package make other programs of the same functions, so nothing is said where there are such.
     """
     config = read_config(path)

@@ -20,8 +20,9 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 def fingerprint(task: Task, algorithm: Algorithm | None = None) -> dict[str, str]:
     """SHA-256 of the traced programs of a task's ``evaluate`` and of an algorithm, with the constants in them.
 
-    Without an algorithm it is the task's alone. Comments and names in the source do not count, nor do a task's data,
-    which have a digest of their own. What a program asks of the host by a callback is not seen.
+    Without an algorithm, only the task's digest is returned. Comments and names in the source do not
+    count, nor do a task's data, which have a digest of their own. What a program asks of the host by a callback is not
+    seen.
     """
 
     def evaluate(task: Task, key: Any, genome: Any) -> Any:

@@ -69,20 +69,21 @@ def load_model(folder: Path) -> dict[str, Any]:
 
 
 def load_model_like(folder: Path, like: PyTree) -> PyTree:
-    """The model of a run as a pytree of the structure of ``like``, of whose leaves only the shapes are used.
+    """The model of a run as a pytree of the structure of ``like``, whose leaves give shapes, not values.
 
-    The models of all fresh seeds have one axis more. Raises ``ValueError`` where the file has no array for a leaf of
-    ``like``, or one of another shape; a leaf without a shape stands for any.
+    Where the models of all fresh seeds were kept, each array has one more axis. Raises ``ValueError`` where the file
+    has no array for a leaf of ``like``, or one of another shape. A leaf without a shape fits every array.
     """
     arrays, found = _read(folder), []
-    for name, leaf in named_leaves(like):
-        array = arrays.get(name or _ALONE)
-        if array is None:
-            raise ValueError(f"{folder / FILE} has no array {name or _ALONE!r}; it has {sorted(arrays)}")
+    for path, leaf in named_leaves(like):
+        name = path or _ALONE
+        if name not in arrays:
+            raise ValueError(f"{folder / FILE} has no array {name!r}; it has {sorted(arrays)}")
+        array = arrays[name]
         if hasattr(leaf, "shape"):
             shape = jax.eval_shape(_data, leaf).shape
             if array.shape not in (shape, (*array.shape[:1], *shape)):
-                raise ValueError(f"{folder / FILE}: {name or _ALONE!r} has the shape {array.shape}, like has {shape}")
+                raise ValueError(f"{folder / FILE}: {name!r} has the shape {array.shape}, like has {shape}")
         found.append(array)
     return jax.tree.unflatten(jax.tree.structure(like), found)
 
@@ -104,5 +105,5 @@ def _array(leaf: Any) -> np.ndarray:
 
 
 def _data(leaf: Any) -> Any:
-    """What is stored of a leaf; of a random key its bits."""
+    """What is stored of a leaf: an array itself, the bits of a random key."""
     return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf

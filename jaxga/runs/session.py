@@ -231,8 +231,8 @@ def best_settings(space: SearchSpace, genome: Any) -> dict[str, Any]:
 def scores_by_name(objective: Objective, found: Evaluation) -> dict[str, Any]:
     """The values of an evaluation under the objective's name, and its metrics.
 
-    A metric that has the objective's name is left out where it is the same figure, and has ``metric_`` before its name
-    where it is another one.
+    A metric with the objective's name is left out where its figures are the objective's. Where they differ, its name
+    gets ``metric_`` before it.
     """
     metrics = dict(found.metrics)
     namesake = metrics.pop(objective.name, found.value)
