@@ -20,8 +20,15 @@ from experiments.comparison.peers import ABSENT, PEERS
 from experiments.comparison.problems import Problem, affords, select
 from experiments.comparison.protocols import PROTOCOLS, Protocol
 from experiments.comparison.runs import forget_programs, run_ours, seconds_alone
-from experiments.comparison.schedules import DEFAULT_TASKS, METHODS, QUICK_TASKS, TASKS, compare_schedules
-from experiments.comparison.stoppers import STOPPERS
+from experiments.comparison.schedules import (
+    DEFAULT_METHODS,
+    DEFAULT_TASKS,
+    HALVINGS,
+    NAMES,
+    QUICK_TASKS,
+    TASKS,
+    compare_schedules,
+)
 from experiments.comparison.synthetic import continuous
 from experiments.comparison.variants import ABLATION, variant_options
 from jaxga.adapters.evosax import is_installed
@@ -73,7 +80,13 @@ class Options:
         str, Option(help="all, or names with commas between; invasive_ga:SURROGATE for another model.")
     ] = "all"
     surrogates: Annotated[bool, Option("--surrogates", help="Add invasive_ga with each of the surrogates.")] = False
-    ablation: Annotated[bool, Option("--ablation", help="Add invasive_ga with one part changed, each in turn.")] = False
+    ablation: Annotated[
+        bool,
+        Option(
+            "--ablation",
+            help="Add invasive_ga with one part changed, each in turn; with --schedules successive_halving.",
+        ),
+    ] = False
     schedules: Annotated[
         bool,
         Option(
@@ -81,7 +94,7 @@ class Options:
             help="Compare the schedules of one algorithm in place of algorithms; --problems are then of "
             f"{', '.join(TASKS)} (default {','.join(DEFAULT_TASKS)}), --budgets are lanes x whole generations "
             f"(default {_SCHEDULE_BUDGETS}), there are 16 --seeds, and --methods are of "
-            f"{', '.join((*METHODS, *STOPPERS))}.",
+            f"{', '.join(NAMES)}.",
         ),
     ] = False
     quick: Annotated[bool, Option("--quick", help="Two minutes: six problems of two genes, 8x10.")] = False
@@ -113,21 +126,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare_schedules(parsed: Parsed[Options]) -> int:
     """``--schedules``; raises ``ValueError`` for an unknown task and for options of the other comparison."""
-    options, own = parsed.options, ("schedules", "problems", "budgets", "seeds", "methods", "quick", "out")
+    options, own = parsed.options, ("schedules", "problems", "budgets", "seeds", "methods", "ablation", "quick", "out")
     if other := [name for name in parsed.named if name not in own]:
         raise ValueError(f"--{other[0].replace('_', '-')} does not apply to --schedules")
     names = options.problems.split(",") if "problems" in parsed.named else list(DEFAULT_TASKS)
     for name in names:
         check_choice("problems", name, TASKS)
-    methods = [] if options.methods == "all" else options.methods.split(",")
+    methods = list(DEFAULT_METHODS) if options.methods == "all" else options.methods.split(",")
     for name in methods:
-        check_choice("methods", name, (*METHODS, *STOPPERS))
+        check_choice("methods", name, NAMES)
+    if options.ablation:
+        methods += HALVINGS
     sizes = parse_budgets(options.budgets if "budgets" in parsed.named else _SCHEDULE_BUDGETS)
     num_seeds = options.seeds if "seeds" in parsed.named else 16
     if options.quick:
         names, sizes, num_seeds = list(QUICK_TASKS), [(16, 4)], min(num_seeds, 3)
     folder = options.out or Path("runs") / f"schedules-{datetime.now():%Y%m%d-%H%M%S}"
-    use_compilation_cache()
     jax.devices()
     folder.mkdir(parents=True, exist_ok=True)
     versions = installed_versions(("jaxga", "jax", "flax", "numpy"))

@@ -1,6 +1,7 @@
 """The same algorithm under each schedule at equal lane-parts: ``python experiments/compare.py --schedules``."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,15 @@ from matplotlib.figure import Figure
 from experiments.comparison.curves import Curves
 from experiments.comparison.statistics import win_probability
 from experiments.comparison.stoppers import STOPPERS, recommended
+from experiments.comparison.telling import Telling, every_score, finished_alone, judged_by_score
 from jaxga.chunks import Chunks, plan_chunk
 from jaxga.evaluate import part_by_part
 from jaxga.loop import as_keys
 from jaxga.many import searches_program
 from jaxga.optimize import make_scheduled
+from jaxga.programs import compiled
 from jaxga.runtime import compiler_options
+from jaxga.schedules import Schedule, successive_halving
 from jaxga.tasks.cnn import cnn
 from jaxga.tasks.mnist import mnist
 from jaxga.tasks.ppo import cartpole, ppo
@@ -38,18 +42,41 @@ TASKS: dict[str, Callable[[], Any]] = {
 }
 DEFAULT_TASKS = ("digits", "curves", "crossing_curves")
 QUICK_TASKS = ("curves", "crossing_curves")
-# Its name, the schedule, and the algorithm.
+
+
+class Method(NamedTuple):
+    """An algorithm under a schedule; ``told``, if any, changes what it learns."""
+
+    schedule: str | Schedule
+    algorithm: str = "invasive_ga"
+    told: Telling | None = None
+
+
 METHODS = {
-    "whole": ("whole", "invasive_ga"),
-    "successive_halving": ("successive_halving", "invasive_ga"),
-    "hyperband": ("hyperband", "invasive_ga"),
-    "pipelined": ("pipelined", "invasive_ga"),
-    "population_based": ("population_based", "invasive_ga"),
-    "random_search:whole": ("whole", "random_search"),
-    "random_search:successive_halving": ("successive_halving", "random_search"),
+    "whole": Method("whole"),
+    "successive_halving": Method("successive_halving"),
+    "hyperband": Method("hyperband"),
+    "pipelined": Method("pipelined"),
+    "population_based": Method("population_based"),
+    "random_search:whole": Method("whole", "random_search"),
+    "random_search:successive_halving": Method("successive_halving", "random_search"),
 }
-_COLOURS = ("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00")
-_PEER_COLOURS = ("#56B4E9", "#8B5A2B", "#000000")
+# Halving with one part changed, to see what the part is worth.
+HALVINGS = {
+    "halving:eta3": Method(successive_halving(eta=3)),
+    "halving:eta4": Method(successive_halving(eta=4)),
+    "halving:quarter": Method(successive_halving(first_rung=0.25)),
+    "halving:judged_by_score": Method("successive_halving", told=judged_by_score),
+    "halving:finished_alone": Method("successive_halving", told=finished_alone),
+    "halving:every_score": Method("successive_halving", told=every_score),
+}
+NAMES = (*METHODS, *HALVINGS, *STOPPERS)
+DEFAULT_METHODS = (*METHODS, *STOPPERS)
+_COLOURS = (
+    *("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00"),
+    *("#7B3294", "#A6761D", "#1B9E77", "#E7298A", "#377EB8", "#66A61E"),
+    *("#56B4E9", "#8B5A2B", "#000000"),
+)
 _NUM_FRESH = 8
 _LOG_FROM = 2.0  # the ratio of the greatest loss to the least from which the axis of a picture is logarithmic
 _NUM_BOOTSTRAPS = 2000
@@ -64,6 +91,7 @@ class Measured(NamedTuple):
         trainings: after so many whole trainings' worth of parts each column was taken [G].
         losses: by method f64[S, G], the mean loss of the setting recommended then, under fresh seeds.
         refused: by method, why it was not run.
+        seconds: by method, how long its program took to compile, and then one search.
     """
 
     task: str
@@ -71,6 +99,7 @@ class Measured(NamedTuple):
     trainings: list[int]
     losses: dict[str, np.ndarray]
     refused: dict[str, str]
+    seconds: dict[str, tuple[float, float]]
 
 
 def compare_schedules(
@@ -80,7 +109,7 @@ def compare_schedules(
     sizes: Any,
     num_seeds: int,
     say: Any,
-    methods: Sequence[str] = (),
+    methods: Sequence[str],
 ) -> None:
     """Measure the tasks ``names`` at ``sizes``, pairs of lanes and whole generations, and write the record.
 
@@ -91,21 +120,21 @@ def compare_schedules(
         sizes: pairs (lanes, generations of whole trainings).
         num_seeds: S, searches of each method.
         say: is called with a line about what is being run.
-        methods: keys of ``METHODS`` and ``STOPPERS`` to run beside ``whole``; all where empty.
+        methods: of ``NAMES``, to run beside ``whole``.
     """
-    run = [name for name in (*METHODS, *STOPPERS) if name == "whole" or not methods or name in methods]
+    run = [name for name in NAMES if name == "whole" or name in methods]
     measured: list[Measured] = []
     keys = as_keys(range(num_seeds))
     for name in names:
         task = TASKS[name]()
         for lanes, num_generations in sizes:
-            found = Measured(name, lanes, [lanes * (g + 1) for g in range(num_generations)], {}, {})
+            found = Measured(name, lanes, [lanes * (g + 1) for g in range(num_generations)], {}, {}, {})
             measured.append(found)
             for method in run:
                 say(f"{name}, {lanes} lanes: {method}")
                 search = _of_a_peer if method in STOPPERS else _ours
                 try:
-                    genomes = search(method, task, keys, found)
+                    genomes, found.seconds[method] = search(method, task, keys, found)
                 except ValueError as error:
                     found.refused[method] = str(error)
                 else:
@@ -113,26 +142,40 @@ def compare_schedules(
                 write(folder, head, measured)
 
 
-def _ours(method: str, task: Any, keys: Array, found: Measured) -> Array:
-    """Genomes f32[S, G, D], or f32[S, G, K, D], that searches under a schedule recommend; ``ValueError`` if refused."""
-    schedule, algorithm = METHODS[method]
+def _ours(method: str, task: Any, keys: Array, found: Measured) -> tuple[Array, tuple[float, float]]:
+    """Genomes f32[S, G, D], or f32[S, G, K, D], that searches under a schedule recommend, and the seconds they took.
+
+    Raises ``ValueError`` where the schedule refuses the lanes.
+    """
+    schedule, algorithm, told = (METHODS | HALVINGS)[method]
     made, layout = make_scheduled(algorithm, task, found.lanes, schedule)
+    made = made if told is None else told(made)
     parts = 1 if layout is None else layout.num_parts
     end = len(found.trainings) * parts
     chunks = Chunks(plan_chunk("auto", task), found.lanes, None)
     program_of = partial(searches_program, task, made, layout, end, 1, "own", 1)
-    _, record = chunks.run(program_of, keys, task, jnp.int32(end))
+    arguments = keys, task, jnp.int32(end)
+    start = time.perf_counter()
+    program = chunks.compile(lambda size: compiled(program_of(size), *arguments))
+    ready = time.perf_counter()
+    _, record = jax.device_get(program(*arguments))
+    seconds = ready - start, (time.perf_counter() - ready) / len(keys)
     jax.clear_caches()
-    return record.best.genome[:, parts - 1 :: parts]
+    return record.best.genome[:, parts - 1 :: parts], seconds
 
 
-def _of_a_peer(method: str, task: Any, keys: Array, found: Measured) -> np.ndarray:
-    """Genomes f32[S, G, D] that another package recommends; ``ValueError`` where it is not installed."""
+def _of_a_peer(method: str, task: Any, keys: Array, found: Measured) -> tuple[np.ndarray, tuple[float, float]]:
+    """Genomes f32[S, G, D] that another package recommends, and the seconds its searches took.
+
+    What is compiled counts as a part of the first search. Raises ``ValueError`` where the package is not installed.
+    """
     stopper = STOPPERS[method]
     if missing := stopper.missing():
         raise ValueError(missing)
     marks = [num * task.num_parts for num in found.trainings]
-    return np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
+    start = time.perf_counter()
+    genomes = np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
+    return genomes, (0.0, (time.perf_counter() - start) / len(keys))
 
 
 @partial(jax.jit, compiler_options=compiler_options())
@@ -166,6 +209,15 @@ def share_needed(losses: np.ndarray, whole: np.ndarray) -> float:
     return float(reached[0] + 1) / losses.shape[1] if reached.size else float("inf")
 
 
+def in_the_time_of(seconds: tuple[float, float], of: tuple[float, float], num_columns: int) -> int:
+    """How many of a method's columns are done when a search ``of`` the other, with its compilation, has ended.
+
+    Both are seconds of a compilation and of a search; a search's columns take equally long.
+    """
+    done = num_columns * (sum(of) - seconds[0]) / seconds[1]
+    return int(np.clip(done + 1e-9, 0, num_columns))
+
+
 def difference(losses: np.ndarray, whole: np.ndarray) -> tuple[float, float, float]:
     """The difference of the median losses f64[S] from those of ``whole``, and its 95 % bootstrap interval.
 
@@ -186,15 +238,17 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
         "95 % bootstrap interval; *wins* is how often a "
         "search is better than one of `whole`; *needs* is the share of the lane-parts after which the median is as low "
         "as that of `whole` at the end. Optuna and DEHB have as many parts in all, and train one member after another: "
-        "each is chosen with the results of all earlier ones known.",
+        "each is chosen with the results of all earlier ones known. *Seconds* are those of the compilation, without a "
+        "cache, and of one of the searches, which ran one after another in one program; *same time* is the loss when "
+        "one search of `whole` with its compilation has ended.",
         "",
     ]
     for m in measured:
         whole = m.losses["whole"]
         lines += [f"## {m.task}, {m.lanes} lanes, {m.trainings[-1]} trainings' worth", ""]
         lines += [
-            "| method | first | half | end | minus `whole` | wins | needs |",
-            "|---|---:|---:|---:|---:|---:|---:|",
+            "| method | first | half | end | minus `whole` | wins | needs | seconds | same time |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
         for method, losses in m.losses.items():
             middle = losses.shape[1] // 2 - 1 if losses.shape[1] > 1 else 0
@@ -211,8 +265,11 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
                     f"{needs:.2f}" if np.isfinite(needs) else "-",
                 ]
             )
+            done = in_the_time_of(m.seconds[method], m.seconds["whole"], losses.shape[1])
+            cells.append(" + ".join(f"{seconds:.3g}" for seconds in m.seconds[method] if seconds))
+            cells.append(f"{np.median(losses[:, done - 1]):.4g}" if done else "-")
             lines.append(f"| {' | '.join(cells)} |")
-        lines += [f"| {method} | {why} | | | | | |" for method, why in m.refused.items()]
+        lines += [f"| {method} | {why} | | | | | | | |" for method, why in m.refused.items()]
         lines.append("")
     return "\n".join([*lines, "![The loss by whole trainings' worth](schedules.png)", ""])
 
@@ -225,7 +282,7 @@ def picture(measured: Sequence[Measured]) -> Figure:
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes, m in zip(panels, measured, strict=False):
         every = np.concatenate([losses.ravel() for losses in m.losses.values()])
-        colours = dict(zip([*METHODS, *STOPPERS], [*_COLOURS, *_PEER_COLOURS], strict=False))
+        colours = dict(zip(NAMES, _COLOURS, strict=True))
         for method, losses in m.losses.items():
             colour = colours[method]
             low, middle, high = np.percentile(losses, [25, 50, 75], axis=0)

@@ -10,7 +10,11 @@ import pytest
 from experiments import compare
 from experiments.comparison import schedules
 from experiments.comparison.curves import Curves
+from experiments.comparison.schedules import Method
 from experiments.comparison.stoppers import STOPPERS, Stopper, recommended
+from experiments.comparison.telling import every_score, finished_alone, judged_by_score
+from jaxga import SearchSpace, Uniform, random_search
+from jaxga.base import Best, Measured
 
 
 def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, capsys):
@@ -18,11 +22,12 @@ def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, ca
     halving = "random_search:successive_halving"
     methods = {"whole": given["random_search:whole"], halving: given[halving]}
     monkeypatch.setattr(
-        schedules, "METHODS", {**methods, "hyperband": ("hyperband", "ga"), "pipelined": ("pipelined", "ga")}
+        schedules,
+        "METHODS",
+        {**methods, "hyperband": Method("hyperband", "ga"), "pipelined": Method("pipelined", "ga")},
     )
     peers = {"optuna_tpe:median": STOPPERS["optuna_tpe:median"], "dehb": Stopper("not_there", print)}
     monkeypatch.setattr(schedules, "STOPPERS", peers)
-    monkeypatch.setattr(compare, "METHODS", schedules.METHODS)
     named = f"{halving},hyperband,optuna_tpe:median,dehb"
     options = ["--schedules", "--methods", named, "--problems", "curves", "--budgets", "12x3", "--seeds", "4"]
     assert compare.main([*options, "--out", str(tmp_path)]) == 0
@@ -37,6 +42,11 @@ def test_a_record_has_every_method_at_equal_lane_parts(tmp_path, monkeypatch, ca
     assert "lanes" in row["refused"]["hyperband"]
     assert row["refused"]["dehb"] == "not_there is not installed"
     assert np.median(np.array(row["losses"]["whole"])[:, 2]) < np.median(np.array(row["losses"]["whole"])[:, 0])
+    assert {name: min(seconds) > 0 for name, seconds in row["seconds"].items()} == {
+        "whole": True,
+        halving: True,
+        "optuna_tpe:median": False,  # what it compiles is a part of its first search
+    }
     text = (tmp_path / "schedules.md").read_text()
     assert "## curves, 12 lanes, 36 trainings' worth" in text
     assert (tmp_path / "schedules.png").stat().st_size > 10_000
@@ -85,6 +95,59 @@ def test_the_share_needed_is_the_first_that_reaches_the_end_of_whole():
     assert schedules.share_needed(whole, whole) == 1.0
     assert schedules.share_needed(np.array([[2.0, 1.0, 0.5, 0.5]] * 3), whole) == 0.5
     assert schedules.share_needed(whole + 1, whole) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("seconds", "columns"),
+    [((2.0, 8.0), 4), ((0.0, 10.0), 4), ((2.0, 16.0), 2), ((6.0, 16.0), 1), ((9.0, 16.0), 0), ((20.0, 1.0), 0)],
+)
+def test_the_columns_done_in_the_time_of_whole_count_the_compilation(seconds, columns):
+    assert schedules.in_the_time_of(seconds, (2.0, 8.0), 4) == columns
+
+
+def _numbers_told():
+    """An algorithm whose state is the numbers that it was told last."""
+
+    def revise(key, state, measured):
+        return measured.number, Best(measured.genomes[0], measured.loss[0]), -measured.loss
+
+    made = random_search(SearchSpace(x=Uniform(0.0, 1.0), y=Uniform(0.0, 1.0)), population_size=4)
+    return made._replace(revise=revise)
+
+
+@pytest.mark.parametrize(
+    ("telling", "numbers", "forecast"),
+    [
+        (judged_by_score, [5, 5, -1, 6], [1.0, 2.0, 3.0, 4.0]),
+        (finished_alone, [-1, 5, -1, 6], [1.0, 2.0, 3.0, 4.0]),
+        (every_score, [5005 + 250, 5005 + 1000, -1, 6006 + 1000], [-1.0, -2.0, -3.0, -4.0]),
+    ],
+)
+def test_what_a_search_is_told_in_place_of_what_it_is(telling, numbers, forecast):
+    measured = Measured(
+        genomes=jnp.zeros((4, 2)),
+        number=jnp.array([5, 5, -1, 6]),
+        share=jnp.array([0.25, 1.0, 0.25, 1.0]),
+        loss=jnp.array([1.0, 2.0, 3.0, 4.0]),
+        loss_var=jnp.zeros(4),
+    )
+    revise = telling(_numbers_told()).revise
+    assert revise is not None
+    told, _, forecast_told = revise(jax.random.key(0), jnp.zeros(4, jnp.int32), measured)
+    assert told.tolist() == numbers
+    assert forecast_told.tolist() == forecast
+
+
+def test_each_part_of_halving_can_be_changed_in_turn(tmp_path, monkeypatch):
+    run = []
+
+    def measured(folder, *given):
+        (folder / "schedules.md").write_text("")
+        run.extend(given[-1])
+
+    monkeypatch.setattr(compare, "compare_schedules", measured)
+    assert compare.main(["--schedules", "--methods", "pipelined", "--ablation", "--out", str(tmp_path)]) == 0
+    assert run == ["pipelined", *schedules.HALVINGS]
 
 
 def test_the_interval_of_a_difference_holds_it():
