@@ -50,9 +50,9 @@ class Schedule:
 def successive_halving(*, eta: int = 2, first_rung: float | None = None) -> Schedule:
     """At each rung the best ``1 / eta`` of those that began together go on, and the others leave.
 
-    Rungs are at ``first_rung`` of a training, and at ``eta``, ``eta^2``, ... times that. A tenth of the lanes, where
-    that suffices for one new member a generation, trains its members to the end whatever their scores: they show how
-    well a rung ranks, and what stopping costs.
+    Rungs are at ``first_rung`` of a training, and at ``eta``, ``eta^2``, ... times that, up to ``1 / sqrt(eta)`` of a
+    training: a later one would save little. A tenth of the lanes, where that suffices for one new member a generation,
+    trains its members to the end whatever their scores: they show how well a rung ranks, and what stopping costs.
 
     Args:
         eta: at least 2.
@@ -332,8 +332,8 @@ def _brackets(schedule: Schedule, num_parts: int, first: int, num_lanes: int) ->
     if schedule.eta == 1:
         width = num_lanes // num_parts
         return (Bracket((width,) * num_parts, tuple(range(1, num_parts + 1))),) if width >= 2 else None
-    rungs = list(itertools.takewhile(lambda end: end < num_parts, (first * schedule.eta**k for k in itertools.count())))
-    ends = (*rungs, num_parts)
+    later = (first * schedule.eta**k for k in itertools.count(1))
+    ends = (first, *itertools.takewhile(lambda end: end * schedule.eta**0.5 <= num_parts, later), num_parts)
     if schedule.has_brackets:
         each = num_lanes // len(ends)
         found = [_halving(ends[i:], schedule.eta, each) for i in range(len(ends))]

@@ -59,7 +59,14 @@ def test_a_halving_halves_and_a_tenth_of_the_lanes_is_audited():
 
 def test_the_first_rung_is_the_schedules_or_the_tasks_in_whole_parts():
     assert plan_layout(successive_halving(first_rung=0.25), 8, 40, 0.5).ends == (2, 4, 8)
-    assert plan_layout(successive_halving(), 8, 40, 0.3).ends == (3, 6, 8)
+    assert plan_layout(successive_halving(), 8, 40, 0.3).ends == (3, 8)
+
+
+def test_a_rung_is_left_out_where_little_training_is_left():
+    assert plan_layout(successive_halving(), 10, 64).ends == (1, 2, 4, 10)
+    assert plan_layout(successive_halving(eta=4), 8, 64).ends == (1, 4, 8)
+    assert plan_layout(successive_halving(eta=4), 7, 64).ends == (1, 7)
+    assert plan_layout(successive_halving(first_rung=0.9), 10, 64).ends == (9, 10)
 
 
 def test_the_brackets_of_hyperband_begin_at_each_rung():

@@ -91,7 +91,7 @@ class Measured(NamedTuple):
         trainings: after so many whole trainings' worth of parts each column was taken [G].
         losses: by method f64[S, G], the mean loss of the setting recommended then, under fresh seeds.
         refused: by method, why it was not run.
-        seconds: by method, how long its program took to compile, and then one search.
+        seconds: by method, how long its program took to compile, and then one search; empty where nothing was timed.
     """
 
     task: str
@@ -238,18 +238,22 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
         "95 % bootstrap interval; *wins* is how often a "
         "search is better than one of `whole`; *needs* is the share of the lane-parts after which the median is as low "
         "as that of `whole` at the end. Optuna and DEHB have as many parts in all, and train one member after another: "
-        "each is chosen with the results of all earlier ones known. *Seconds* are those of the compilation, without a "
-        "cache, and of one of the searches, which ran one after another in one program; *same time* is the loss when "
-        "one search of `whole` with its compilation has ended.",
+        "each is chosen with the results of all earlier ones known.",
         "",
     ]
+    if any(m.seconds for m in measured):
+        lines += [
+            "*Seconds* are those of the compilation, without a cache, and of one of the searches, which ran one after "
+            "another in one program; *same time* is the loss when one search of `whole` with its compilation has "
+            "ended.",
+            "",
+        ]
     for m in measured:
         whole = m.losses["whole"]
         lines += [f"## {m.task}, {m.lanes} lanes, {m.trainings[-1]} trainings' worth", ""]
-        lines += [
-            "| method | first | half | end | minus `whole` | wins | needs | seconds | same time |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-        ]
+        columns = ["first", "half", "end", "minus `whole`", "wins", "needs"]
+        columns += ["seconds", "same time"] if m.seconds else []
+        lines += [f"| method | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
         for method, losses in m.losses.items():
             middle = losses.shape[1] // 2 - 1 if losses.shape[1] > 1 else 0
             shift, low, high = difference(losses[:, -1], whole[:, -1])
@@ -265,11 +269,12 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
                     f"{needs:.2f}" if np.isfinite(needs) else "-",
                 ]
             )
-            done = in_the_time_of(m.seconds[method], m.seconds["whole"], losses.shape[1])
-            cells.append(" + ".join(f"{seconds:.3g}" for seconds in m.seconds[method] if seconds))
-            cells.append(f"{np.median(losses[:, done - 1]):.4g}" if done else "-")
+            if m.seconds:
+                done = in_the_time_of(m.seconds[method], m.seconds["whole"], losses.shape[1])
+                cells.append(" + ".join(f"{seconds:.3g}" for seconds in m.seconds[method] if seconds))
+                cells.append(f"{np.median(losses[:, done - 1]):.4g}" if done else "-")
             lines.append(f"| {' | '.join(cells)} |")
-        lines += [f"| {method} | {why} | | | | | | | |" for method, why in m.refused.items()]
+        lines += [f"| {method} | {why} |{' |' * (len(columns) - 1)}" for method, why in m.refused.items()]
         lines.append("")
     return "\n".join([*lines, "![The loss by whole trainings' worth](schedules.png)", ""])
 
