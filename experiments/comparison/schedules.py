@@ -91,7 +91,7 @@ class Measured(NamedTuple):
         trainings: after so many whole trainings' worth of parts each column was taken [G].
         losses: by method f64[S, G], the mean loss of the setting recommended then, under fresh seeds.
         refused: by method, why it was not run.
-        seconds: by method, how long its program took to compile, and then one search; empty where nothing was timed.
+        seconds: by method, how long its program took to compile, and then one search; empty where not timed.
     """
 
     task: str
