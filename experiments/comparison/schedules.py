@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from experiments.comparison.curves import Curves
 from experiments.comparison.statistics import win_probability
 from experiments.comparison.stoppers import STOPPERS, recommended
-from experiments.comparison.telling import Telling, every_score, finished_alone, judged_by_score
+from experiments.comparison.telling import Telling, finished_alone, judged_by_score
 from jaxga.chunks import Chunks, plan_chunk
 from jaxga.evaluate import part_by_part
 from jaxga.loop import as_keys
@@ -68,13 +68,12 @@ HALVINGS = {
     "halving:quarter": Method(successive_halving(first_rung=0.25)),
     "halving:judged_by_score": Method("successive_halving", told=judged_by_score),
     "halving:finished_alone": Method("successive_halving", told=finished_alone),
-    "halving:every_score": Method("successive_halving", told=every_score),
 }
 NAMES = (*METHODS, *HALVINGS, *STOPPERS)
 DEFAULT_METHODS = (*METHODS, *STOPPERS)
 _COLOURS = (
     *("#555555", "#D55E00", "#CC79A7", "#0072B2", "#009E73", "#bbbbbb", "#E69F00"),
-    *("#7B3294", "#A6761D", "#1B9E77", "#E7298A", "#377EB8", "#66A61E"),
+    *("#7B3294", "#A6761D", "#1B9E77", "#E7298A", "#377EB8"),
     *("#56B4E9", "#8B5A2B", "#000000"),
 )
 _NUM_FRESH = 8

@@ -12,7 +12,7 @@ from experiments.comparison import schedules
 from experiments.comparison.curves import Curves
 from experiments.comparison.schedules import Method
 from experiments.comparison.stoppers import STOPPERS, Stopper, recommended
-from experiments.comparison.telling import every_score, finished_alone, judged_by_score
+from experiments.comparison.telling import finished_alone, judged_by_score
 from jaxga import SearchSpace, Uniform, random_search
 from jaxga.base import Best, Measured
 
@@ -109,21 +109,14 @@ def _numbers_told():
     """An algorithm whose state is the numbers that it was told last."""
 
     def revise(key, state, measured):
-        return measured.number, Best(measured.genomes[0], measured.loss[0]), -measured.loss
+        return measured.number, Best(measured.genomes[0], measured.loss[0]), jnp.zeros_like(measured.loss)
 
     made = random_search(SearchSpace(x=Uniform(0.0, 1.0), y=Uniform(0.0, 1.0)), population_size=4)
     return made._replace(revise=revise)
 
 
-@pytest.mark.parametrize(
-    ("telling", "numbers", "forecast"),
-    [
-        (judged_by_score, [5, 5, -1, 6], [1.0, 2.0, 3.0, 4.0]),
-        (finished_alone, [-1, 5, -1, 6], [1.0, 2.0, 3.0, 4.0]),
-        (every_score, [5005 + 250, 5005 + 1000, -1, 6006 + 1000], [-1.0, -2.0, -3.0, -4.0]),
-    ],
-)
-def test_what_a_search_is_told_in_place_of_what_it_is(telling, numbers, forecast):
+@pytest.mark.parametrize(("telling", "numbers"), [(judged_by_score, [5, 5, -1, 6]), (finished_alone, [-1, 5, -1, 6])])
+def test_what_a_search_is_told_in_place_of_what_it_is(telling, numbers):
     measured = Measured(
         genomes=jnp.zeros((4, 2)),
         number=jnp.array([5, 5, -1, 6]),
@@ -133,9 +126,9 @@ def test_what_a_search_is_told_in_place_of_what_it_is(telling, numbers, forecast
     )
     revise = telling(_numbers_told()).revise
     assert revise is not None
-    told, _, forecast_told = revise(jax.random.key(0), jnp.zeros(4, jnp.int32), measured)
+    told, _, forecast = revise(jax.random.key(0), jnp.zeros(4, jnp.int32), measured)
     assert told.tolist() == numbers
-    assert forecast_told.tolist() == forecast
+    assert forecast.tolist() == measured.loss.tolist()
 
 
 def test_each_part_of_halving_can_be_changed_in_turn(tmp_path, monkeypatch):
