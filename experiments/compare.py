@@ -84,7 +84,7 @@ class Options:
         bool,
         Option(
             "--ablation",
-            help="Add invasive_ga with one part changed, each in turn; with --schedules successive_halving.",
+            help="Add invasive_ga, with --schedules successive_halving, with one part changed, each in turn.",
         ),
     ] = False
     schedules: Annotated[

@@ -45,7 +45,7 @@ QUICK_TASKS = ("curves", "crossing_curves")
 
 
 class Method(NamedTuple):
-    """An algorithm under a schedule; ``told``, if any, changes what it learns."""
+    """An algorithm under a schedule. ``told`` changes what the algorithm is told of unfinished trainings."""
 
     schedule: str | Schedule
     algorithm: str = "invasive_ga"
@@ -90,7 +90,7 @@ class Measured(NamedTuple):
         trainings: after so many whole trainings' worth of parts each column was taken [G].
         losses: by method f64[S, G], the mean loss of the setting recommended then, under fresh seeds.
         refused: by method, why it was not run.
-        seconds: by method, how long its program took to compile, and then one search; empty where not timed.
+        seconds: by method, how long its program took to compile, and then one search.
     """
 
     task: str
@@ -142,7 +142,7 @@ def compare_schedules(
 
 
 def _ours(method: str, task: Any, keys: Array, found: Measured) -> tuple[Array, tuple[float, float]]:
-    """Genomes f32[S, G, D], or f32[S, G, K, D], that searches under a schedule recommend, and the seconds they took.
+    """Genomes f32[S, G, D], or f32[S, G, K, D], that searches under a schedule recommend, with the seconds.
 
     Raises ``ValueError`` where the schedule refuses the lanes.
     """
@@ -154,27 +154,28 @@ def _ours(method: str, task: Any, keys: Array, found: Measured) -> tuple[Array, 
     chunks = Chunks(plan_chunk("auto", task), found.lanes, None)
     program_of = partial(searches_program, task, made, layout, end, 1, "own", 1)
     arguments = keys, task, jnp.int32(end)
-    start = time.perf_counter()
+    began = time.perf_counter()
     program = chunks.compile(lambda size: compiled(program_of(size), *arguments))
     ready = time.perf_counter()
     _, record = jax.device_get(program(*arguments))
-    seconds = ready - start, (time.perf_counter() - ready) / len(keys)
+    seconds = ready - began, (time.perf_counter() - ready) / len(keys)
     jax.clear_caches()
     return record.best.genome[:, parts - 1 :: parts], seconds
 
 
 def _of_a_peer(method: str, task: Any, keys: Array, found: Measured) -> tuple[np.ndarray, tuple[float, float]]:
-    """Genomes f32[S, G, D] that another package recommends, and the seconds its searches took.
+    """Genomes f32[S, G, D] that another package recommends, and the seconds of compiling (0) and of a search.
 
-    What is compiled counts as a part of the first search. Raises ``ValueError`` where the package is not installed.
+    The task's training is compiled during the first search, and counts as a part of it. Raises ``ValueError`` where the
+    package is not installed.
     """
     stopper = STOPPERS[method]
     if missing := stopper.missing():
         raise ValueError(missing)
     marks = [num * task.num_parts for num in found.trainings]
-    start = time.perf_counter()
+    began = time.perf_counter()
     genomes = np.stack([recommended(stopper, task, key, i, marks) for i, key in enumerate(keys)])
-    return genomes, (0.0, (time.perf_counter() - start) / len(keys))
+    return genomes, (0.0, (time.perf_counter() - began) / len(keys))
 
 
 @partial(jax.jit, compiler_options=compiler_options())
@@ -209,9 +210,12 @@ def share_needed(losses: np.ndarray, whole: np.ndarray) -> float:
 
 
 def in_the_time_of(seconds: tuple[float, float], of: tuple[float, float], num_columns: int) -> int:
-    """How many of a method's columns are done when a search ``of`` the other, with its compilation, has ended.
+    """How many columns a method has completed when a search of another method, with its compilation, has ended.
 
-    Both are seconds of a compilation and of a search; a search's columns take equally long.
+    Args:
+        seconds: of the method's compilation and of its search; each column of a search takes equally long.
+        of: the same of the other method.
+        num_columns: of a search.
     """
     done = num_columns * (sum(of) - seconds[0]) / seconds[1]
     return int(np.clip(done + 1e-9, 0, num_columns))
@@ -237,21 +241,15 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
         "95 % bootstrap interval; *wins* is how often a "
         "search is better than one of `whole`; *needs* is the share of the lane-parts after which the median is as low "
         "as that of `whole` at the end. Optuna and DEHB have as many parts in all, and train one member after another: "
-        "each is chosen with the results of all earlier ones known.",
+        "each is chosen with the results of all earlier ones known. *Seconds* are those of the compilation, without a "
+        "cache, and of one search; *same time* is the loss at the time when a search of `whole`, with its compilation, "
+        "has ended.",
         "",
     ]
-    if any(m.seconds for m in measured):
-        lines += [
-            "*Seconds* are those of the compilation, without a cache, and of one of the searches, which ran one after "
-            "another in one program; *same time* is the loss when one search of `whole` with its compilation has "
-            "ended.",
-            "",
-        ]
+    columns = ("first", "half", "end", "minus `whole`", "wins", "needs", "seconds", "same time")
     for m in measured:
         whole = m.losses["whole"]
         lines += [f"## {m.task}, {m.lanes} lanes, {m.trainings[-1]} trainings' worth", ""]
-        columns = ["first", "half", "end", "minus `whole`", "wins", "needs"]
-        columns += ["seconds", "same time"] if m.seconds else []
         lines += [f"| method | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
         for method, losses in m.losses.items():
             middle = losses.shape[1] // 2 - 1 if losses.shape[1] > 1 else 0
@@ -268,10 +266,9 @@ def _markdown(head: Mapping[str, Any], measured: Sequence[Measured]) -> str:
                     f"{needs:.2f}" if np.isfinite(needs) else "-",
                 ]
             )
-            if m.seconds:
-                done = in_the_time_of(m.seconds[method], m.seconds["whole"], losses.shape[1])
-                cells.append(" + ".join(f"{seconds:.3g}" for seconds in m.seconds[method] if seconds))
-                cells.append(f"{np.median(losses[:, done - 1]):.4g}" if done else "-")
+            done = in_the_time_of(m.seconds[method], m.seconds["whole"], losses.shape[1])
+            cells.append(" + ".join(f"{seconds:.3g}" for seconds in m.seconds[method] if seconds))
+            cells.append(f"{np.median(losses[:, done - 1]):.4g}" if done else "-")
             lines.append(f"| {' | '.join(cells)} |")
         lines += [f"| {method} | {why} |{' |' * (len(columns) - 1)}" for method, why in m.refused.items()]
         lines.append("")

@@ -27,7 +27,7 @@ def finished_alone(algorithm: Algorithm) -> Algorithm:
 
 
 def _told(algorithm: Algorithm, seen: Callable[[Measured], Measured]) -> Algorithm:
-    """An algorithm that learns what is ``seen``, and forecasts that a loss stays as it is."""
+    """The algorithm, which learns ``seen(measured)``, and whose forecast of a loss is the loss itself."""
     revise = algorithm.revise
     assert revise is not None
 

@@ -34,7 +34,8 @@ _STYLE = go.layout.Template(
         "margin": {"l": 60, "r": 16, "t": 12, "b": 46},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         "xaxis": _AXIS,
-        # A label at the upper end must not change the height: the range may follow, and the label, and so on for ever.
+        # With True, a label at the upper end changes the height of the plot, the height changes the range, and the
+        # range changes the label: plotly draws the figure again and again.
         "yaxis": _AXIS | {"automargin": "left"},
         "plot_bgcolor": "white",
         "paper_bgcolor": "white",

@@ -51,7 +51,7 @@ def test_the_report_in_a_browser(whole, tmp_path, width):
 
 
 def test_the_margins_of_a_figure_settle(tmp_path):
-    """Plotly drew this one again and again: a label at the upper end changed the margin, and so the range."""
+    """With a margin at the upper end that followed the labels, plotly drew these values again and again."""
     per_second = np.array([3282.28, 137.868, 243.655, 1241.46, 783.597, 1191.99, 1131.44, 995.851], np.float32)
     figure = figures.as_html(figures.throughput(np.arange(8), per_second, "Members"))
     page = f"<html><body><script>{get_plotlyjs()}</script>{figure}</body></html>"
