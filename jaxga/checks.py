@@ -39,17 +39,21 @@ def check_size(field: str, value: Any, least: int) -> None:
         raise ValueError(f"{field} must be at most {MAX_POPULATION}, got {value!r}")
 
 
-def check_number(field: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
-    """Raise ``ValueError`` unless ``value`` is a finite number in [low, high], or in (low, high] where ``above``.
+def check_number(
+    field: str, value: Any, low: float, high: float = math.inf, *, above: bool = False, below: bool = False
+) -> None:
+    """Raise ``ValueError`` unless ``value`` is a finite number in [low, high].
+
+    ``low`` itself is not allowed where ``above``, ``high`` not where ``below``.
 
     >>> check_number("rank: pressure", 3, 1, 2)
     Traceback (most recent call last):
     ValueError: rank: pressure must lie in [1, 2], got 3
     """
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
-    if is_number and low <= value <= high and not (above and value == low):
+    if is_number and low <= value <= high and not (above and value == low) and not (below and value == high):
         return
-    allowed = f"lie in {'(' if above else '['}{low:g}, {high:g}]"
+    allowed = f"lie in {'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
     if math.isinf(high):
         allowed = f"be {'above' if above else 'at least'} {low:g}"
     raise ValueError(f"{field} must {allowed}, got {value!r}")

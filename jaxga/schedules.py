@@ -40,9 +40,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.first_rung is not None:
-            check_number("first_rung", self.first_rung, 0, 1)
-            if not 0 < self.first_rung < 1:
-                raise ValueError(f"first_rung must be a share of a training between 0 and 1, got {self.first_rung!r}")
+            check_number("first_rung", self.first_rung, 0, 1, above=True, below=True)
             object.__setattr__(self, "first_rung", float(self.first_rung))
         object.__setattr__(self, "eta", int(self.eta))  # numpy's numbers are recorded as Python's
 

@@ -99,7 +99,7 @@ def test_the_lanes_of_an_algorithm_are_as_few_as_can_be():
     ("make", "words"),
     [
         (lambda: successive_halving(eta=1), "eta must be a whole number of at least 2, got 1"),
-        (lambda: hyperband(first_rung=1.0), "first_rung must be a share of a training between 0 and 1, got 1.0"),
+        (lambda: hyperband(first_rung=1.0), "first_rung must lie in (0, 1), got 1.0"),
         (lambda: plan_layout(pipelined(), 8, 15), "pipelined needs at least 16 lanes for this task, got 15"),
         (lambda: plan_layout(successive_halving(first_rung=0.9), 8, 64), "at most 7 of the 8 parts of a training"),
         (lambda: plan_layout(pipelined(), 1, 64), "needs a task of at least 2 parts, got num_parts=1"),

@@ -196,12 +196,9 @@ def invasive_ga(
     if noisy is not None and not isinstance(noisy, bool):
         raise ValueError(f"noisy must be True, False or None, got {noisy!r}")
     if least_share is not None:
-        check_number("least_share", least_share, 0, 1, above=True)
-        if least_share == 1 or isinstance(surrogate, Surrogate):
-            raise ValueError(
-                "least_share must be below 1, and surrogate a name or a factory, "
-                f"got {least_share!r} and {shorten(repr(surrogate))}"
-            )
+        check_number("least_share", least_share, 0, 1, above=True, below=True)
+        if isinstance(surrogate, Surrogate):
+            raise ValueError(f"with least_share, surrogate must be a name or a factory, got {shorten(repr(surrogate))}")
     if surrogate is None and num_invaders:
         raise ValueError(f"num_invaders must be 0 without a surrogate, got {num_invaders!r}")
     has_model = num_invaders != 0 and surrogate is not None
