@@ -96,9 +96,9 @@ class Species(enum.IntEnum):
     INVADER = 2
     """Chosen by the surrogate from a dense sample of the search space."""
     SURVIVOR = 3
-    """Evaluated once more, because the objective is noisy."""
+    """A setting evaluated once more, because the objective is noisy."""
     HEIR = 4
-    """Took over the training of a better member, under a setting bred for it (population-based training)."""
+    """Goes on with a training under another setting: a better member's, or its own (population-based training)."""
 
 
 class Outcome(enum.IntEnum):

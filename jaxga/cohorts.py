@@ -21,25 +21,12 @@ from jaxga.base import Algorithm, Best, Evaluation, Measured, Offspring, Outcome
 from jaxga.evaluate import Scores, Seeds
 from jaxga.evolution import Record, Rungs, State, Step
 from jaxga.parts import Parts, empty
+from jaxga.repeats import Repeated, Training, nothing_repeated, with_cohort
 from jaxga.schedules import Cohort
 
 
-class Training(NamedTuple):
-    """Trainings whose setting may differ from part to part (in lanes, with a first axis W; R replicates, K parts).
-
-    Attributes:
-        carry: what they carry from part to part, with a first axis R.
-        keys: key[R].
-        settings: f32[K, D], the genome of each part; of the parts to come the present one.
-    """
-
-    carry: PyTree
-    keys: Array
-    settings: Array
-
-
 class Winner(NamedTuple):
-    """The best training so far: of the finished ones, or before there is one of those in the lanes.
+    """The training believed best: of the finished ones, or before there is one the best in the lanes.
 
     ``share`` f32[] is how much of a whole training it got, 0 before there is one with a loss.
     """
@@ -57,6 +44,7 @@ class Lanes(NamedTuple):
         offspring: the W members.
         number: i32[W], their numbers; -1 where a member failed and nobody has taken over its lane.
         founders: the members with which the lanes began, and the last score of each: a training of one setting.
+        repeated: the best trainings of earlier cohorts; the first lanes train their settings again.
         winner: see :class:`Winner`.
     """
 
@@ -64,6 +52,7 @@ class Lanes(NamedTuple):
     offspring: Offspring
     number: Array
     founders: Measured
+    repeated: Repeated
     winner: Winner
 
 
@@ -84,6 +73,7 @@ def init(task: Any, algorithm: Algorithm, cohort: Cohort, num_replicates: int, k
             loss=jnp.full(size, jnp.inf, jnp.float32),
             loss_var=jnp.zeros(size, jnp.float32),
         ),
+        repeated=nothing_repeated(training, cohort.num_repeats),
         winner=Winner(_at(training, 0), jnp.full((), jnp.inf, jnp.float32), jnp.zeros((), jnp.float32)),
     )
     return evolution.init(algorithm, key)._replace(lanes=lanes)
@@ -107,20 +97,29 @@ def make_step(
     Arguments as in :func:`jaxga.lanes.make_step`.
     """
     assert algorithm.revise is not None
-    revise, size, num_parts = algorithm.revise, cohort.num_lanes, cohort.num_parts
+    revise, size, num_parts, num_repeats = algorithm.revise, cohort.num_lanes, cohort.num_parts, cohort.num_repeats
     parts, place = Parts(num_replicates, seeds, chunk_size, mesh), jnp.arange(size, dtype=jnp.int32)
 
     def begun(task: Any, key: Array, key_ask: Array, key_evaluate: Array, state: State) -> tuple[Lanes, PyTree]:
         """The lanes of a new cohort, and the algorithm's state."""
         offspring, asked = algorithm.ask(key_ask, state.algorithm)
+        repeated = state.lanes.repeated
+        settings = jnp.broadcast_to(offspring.genomes[:, None], (size, num_parts, task.space.size))
+        # The last members of a generation are invaders, so the repetitions take the place of the first ones.
+        again = _of_one_parent(repeated.training.settings[:, 0], Species.SURVIVOR, repeated.number)
+        offspring, settings = jax.tree.map(
+            lambda all, again: all.at[:num_repeats].set(_where(repeated.number >= 0, again, all[:num_repeats])),
+            (offspring, settings),
+            (again, repeated.training.settings),
+        )
         keys = parts.keys(key, key_evaluate, size)
         number = state.generation * size + place
-        settings = jnp.broadcast_to(offspring.genomes[:, None], (size, num_parts, task.space.size))
         lanes = Lanes(
             training=Training(parts.begin(task, keys, offspring.genomes), keys, settings),
             offspring=offspring,
             number=number,
             founders=state.lanes.founders._replace(genomes=offspring.genomes, number=number),
+            repeated=repeated,
             winner=state.lanes.winner,
         )
         return lanes, asked
@@ -145,12 +144,19 @@ def make_step(
         share = jnp.where(is_end, 1.0, jnp.float32((part + 1) / num_parts))  # a division may round 1 down
         founders = _remeasured(lanes, share, scores)
         told = lax.cond(is_end, lambda state: revise(key_tell, state, founders)[0], lambda state: state, asked)
-        winner = _better(lanes.winner, training, scores.loss, share)
+        ended = (training, lanes.number, scores.loss)
+        repeated = lax.cond(is_end, with_cohort, lambda known, *_: known, lanes.repeated, *ended)
+        winner = _so_far(lanes.winner, training, scores.loss, share)
+        is_believed = is_end & jnp.isfinite(repeated.believed[0])
+        winner = _where(is_believed, Winner(_at(repeated.training, 0), repeated.believed[0], share), winner)
         failed = (lanes.number >= 0) & jnp.isinf(scores.loss)
         is_due = (part + 1 >= cohort.first) & ~is_end
-        source, heirs = _exchanged(task, cohort, key_breed, lanes, scores.loss)
-        replaced = is_due & (source >= 0)
-        outcome = jnp.where(replaced, int(Outcome.REPLACED), int(Outcome.WENT_ON))
+        gives_up, source, heirs = _exchanged(task, cohort, key_breed, lanes, scores.loss)
+        gives_up &= is_due
+        # A repetition goes on with its own training, as another member where another setting is planned.
+        planned = training.settings[:, jnp.minimum(part + 1, num_parts - 1)]
+        turns = (planned != genomes).any(1) & (lanes.number >= 0) & ~failed & ~gives_up
+        outcome = jnp.where(gives_up, int(Outcome.REPLACED), int(Outcome.WENT_ON))
         outcome = jnp.where(is_end, int(Outcome.FINISHED), outcome)
         rungs = Rungs(
             number=lanes.number,
@@ -163,9 +169,10 @@ def make_step(
         best = Best(winner.training.settings, winner.loss)
         record = Record(state.generation, lanes.offspring, *scores, best=best, rungs=rungs)
 
-        taken = jnp.where(replaced, source, place)
-        offspring = _where(replaced, heirs, lanes.offspring)
-        is_to_come = jnp.arange(num_parts)[None, :, None] > part
+        taken, changes = jnp.where(gives_up, source, place), gives_up | turns
+        offspring = _where(turns, _of_one_parent(planned, Species.HEIR, lanes.number), lanes.offspring)
+        offspring = _where(gives_up, heirs, offspring)
+        is_to_come = gives_up[:, None, None] & (jnp.arange(num_parts)[None, :, None] > part)
         lanes = Lanes(
             training=Training(
                 carry=jax.tree.map(lambda x: x[taken], training.carry),
@@ -173,8 +180,9 @@ def make_step(
                 settings=jnp.where(is_to_come, offspring.genomes[:, None], training.settings[taken]),
             ),
             offspring=offspring,
-            number=jnp.where(replaced, (state.generation + 1) * size + place, jnp.where(failed, -1, lanes.number)),
+            number=jnp.where(changes, (state.generation + 1) * size + place, jnp.where(failed, -1, lanes.number)),
             founders=founders,
+            repeated=repeated,
             winner=winner,
         )
         return State(state.generation + 1, told, parts.everywhere(lanes)), record
@@ -192,17 +200,15 @@ def _remeasured(lanes: Lanes, share: Array, scores: Scores) -> Measured:
     )
 
 
-def _better(winner: Winner, training: Training, loss: Array, share: Array) -> Winner:
-    """The winner, or the best lane of losses f32[W] where that is the better one; ``share`` f32[] is of the lanes."""
+def _so_far(winner: Winner, training: Training, loss: Array, share: Array) -> Winner:
+    """Before a training is finished, the best lane of losses f32[W]; ``share`` f32[] is that of the lanes."""
     least = jnp.argmin(loss)
-    is_better = (winner.share < 1) | ((share == 1) & (loss[least] < winner.loss))
-    is_better = (is_better & jnp.isfinite(loss[least])) | jnp.isinf(winner.loss)
-    share = jnp.where(jnp.isfinite(loss[least]), share, 0.0)
-    return _where(is_better, Winner(_at(training, least), loss[least], share), winner)
+    has_loss = jnp.isfinite(loss[least])
+    return _where((winner.share < 1) & has_loss, Winner(_at(training, least), loss[least], share), winner)
 
 
-def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array) -> tuple[Array, Offspring]:
-    """For each lane the one i32[W] that it takes over from, -1 for none, and the member which does so."""
+def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array) -> tuple[Array, Array, Offspring]:
+    """Which lanes give up their training, bool[W]; the lane i32[W] each would take over from, and as which member."""
     size, num_best = cohort.num_lanes, cohort.num_best
     making = breeder(task.space)
     worth = loss.at[jnp.argsort(loss)[num_best:]].set(jnp.inf)
@@ -215,16 +221,22 @@ def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array)
     source, mate = rows[:, 0], rows[:, 1]
     is_kept = jnp.array([name in task.structure for name in task.space.names])
     genomes = task.space.masked(jnp.where(is_kept, lanes.offspring.genomes[source], children))
-    rank = jnp.argsort(jnp.argsort(loss))
-    gives_up = (rank >= size - num_best) | jnp.isinf(loss)
+    is_repetition = jnp.zeros(size, bool).at[: cohort.num_repeats].set(lanes.repeated.number >= 0)
+    rank = jnp.argsort(jnp.argsort(jnp.where(is_repetition, -jnp.inf, loss)))
+    gives_up = ~is_repetition & ((rank >= size - num_best) | jnp.isinf(loss))
     heirs = Offspring.without_parents(genomes, Species.HEIR)._replace(
         parents=jnp.stack([lanes.number[source], jnp.where(mate >= 0, lanes.number[mate], -1)], axis=1)
     )
-    return jnp.where(gives_up, source, -1), heirs
+    return gives_up, source, heirs
+
+
+def _of_one_parent(genomes: Array, species: Species, number: Array) -> Offspring:
+    parents = jnp.stack([number, jnp.full_like(number, -1)], axis=1)
+    return Offspring.without_parents(genomes, species)._replace(parents=parents)
 
 
 def score_winner(task: Any, winner: Winner) -> Evaluation:
-    """The R trainings of the winner itself as they stand, with their models."""
+    """The R trainings of the winner, its newest ones, as they stand, with their models."""
     training = winner.training
     setting = task.space.decode(training.settings[-1])
     return jax.vmap(lambda key, carry: task.scored(key, carry, setting))(training.keys, training.carry)

@@ -85,7 +85,8 @@ def population_based(*, eta: int = 4, first_rung: float | None = None) -> Schedu
 
     So a setting may change from part to part, and what is found is a training's settings part by part. An heir's
     setting is bred by the genetic algorithm's operators from those of two or three of the best ``1 / eta``, one of
-    which is the member whose training it takes over. When a training has come to its end, all lanes begin anew.
+    which is the member whose training it takes over. When a training has come to its end, all lanes begin anew. Half
+    as many lanes as give up, one at least, then train the best settings so far again, part by part from nothing.
 
     Args:
         eta: at least 2.
@@ -247,6 +248,11 @@ class Cohort:
     def num_best(self) -> int:
         """How many lanes are taken over after a part, and from how many."""
         return self.num_lanes // self.schedule.eta
+
+    @property
+    def num_repeats(self) -> int:
+        """How many lanes of a cohort train the best settings of earlier ones again."""
+        return max(1, self.num_best // 2)
 
     @property
     def ends(self) -> tuple[int, ...]:

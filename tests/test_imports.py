@@ -21,7 +21,7 @@ ORDER = [
     {"evaluate"},
     {"work", "chunks"},
     {"evolution"},
-    {"cohorts", "lanes", "parts"},
+    {"cohorts", "lanes", "parts", "repeats"},
     {"runs.history"},  # the columns of a run, which a task's names must not repeat
     {"task"},
     {"host"},

@@ -261,7 +261,7 @@ def lineage(history: History, found: Lineage) -> list[Figure]:
     value, share = columns["value"], 100 * columns["trained"]
     cohort = _figure("The trainings of its cohort; the winner's is the thick line", showlegend=True)
     for name, colour in (("took over another's training", _SPECIES["heir"]), ("went on", _QUIET)):
-        is_kind = (columns["member"][found.rows] != columns["member"][found.before]) == (colour != _QUIET)
+        is_kind = found.took_over == (colour != _QUIET)
         kept = is_kind & (found.before >= 0) & np.isfinite(value[found.rows]) & np.isfinite(value[found.before])
         ends = np.stack([found.before[kept], found.rows[kept], found.rows[kept]])  # a line from one to the next
         x, y = share[ends], value[ends].astype(float)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxga.runs.history import FINISHED, HEIR, History
+from jaxga.runs.history import FINISHED, HEIR, History, has_setting
 from jaxga.text import show
 
 
@@ -15,16 +15,21 @@ class Lineage(NamedTuple):
     Attributes:
         rows: i64[N], of the history.
         before: i64[N], the row of the score before it in the same training; -1 for the first one.
-        winner: i64[K], the rows of the winner's training, part by part; of the best one so far where none is finished.
+        took_over: bool[N], whether that score was of another lane.
+        winner: i64[K], the rows of the winner's best training, part by part.
     """
 
     rows: np.ndarray
     before: np.ndarray
+    took_over: np.ndarray
     winner: np.ndarray
 
 
-def lineage(history: History) -> Lineage | None:
-    """The lineage that the history shows; None where no member took over another's training."""
+def lineage(history: History, settings: Sequence[dict[str, Any]] | None) -> Lineage | None:
+    """The lineage of the trainings with the winner's ``settings`` of each part, or of the best one so far where None.
+
+    None where no member took over another's training, or no training had these settings.
+    """
     columns, loss = history.columns, history.loss
     is_heir = columns["species"] == HEIR
     if not is_heir.any():
@@ -32,7 +37,6 @@ def lineage(history: History) -> Lineage | None:
     ended = columns["outcome"] == FINISHED
     if not np.isfinite(loss[ended]).any():
         ended = columns["trained"] == columns["trained"].max()
-    last = int(np.argmin(np.where(ended, loss, np.inf)))
     place = {pair: row for row, pair in enumerate(zip(columns["generation"], columns["member"], strict=True))}
 
     def before(row: int) -> int:
@@ -42,12 +46,27 @@ def lineage(history: History) -> Lineage | None:
             own = place.get((generation, columns["parent_a"][row]), -1)
         return own
 
-    winner = [last]
-    while (earlier := before(winner[-1])) >= 0:
-        winner.append(earlier)
-    first = columns["generation"][winner[-1]]
+    def training(row: int) -> list[int]:
+        rows = [row]
+        while (earlier := before(rows[-1])) >= 0:
+            rows.append(earlier)
+        return rows[::-1]
+
+    candidates = np.flatnonzero(ended & np.isfinite(loss))
+    has = None if settings is None else [has_setting(columns, setting) for setting in settings]
+    for row in candidates[np.argsort(loss[candidates], kind="stable")]:
+        winner = training(int(row))
+        if has is None or all(mask[part] for mask, part in zip(has, winner, strict=False)):
+            break
+    else:
+        return None
+    first = columns["generation"][winner[0]]
     rows = np.flatnonzero((columns["generation"] >= first) & (columns["generation"] < first + history.num_parts))
-    return Lineage(rows, np.array([before(int(row)) for row in rows]), np.array(winner[::-1]))
+    earlier = np.array([before(int(row)) for row in rows])
+    # A member's number says its lane. A repetition goes on in its own lane, as another member under its next setting.
+    num_lanes = np.sum(columns["generation"] == columns["generation"].min())
+    lane = columns["member"] % num_lanes
+    return Lineage(rows, earlier, (earlier >= 0) & (lane[rows] != lane[earlier]), np.array(winner))
 
 
 def by_part(settings: Sequence[dict[str, Any]]) -> dict[str, str]:

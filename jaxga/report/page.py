@@ -56,9 +56,11 @@ section { background: white; border-radius: 10px; padding: 18px; margin: 16px 0;
 table { border-collapse: collapse; margin-top: 8px; font-size: 14px; color: #1d2433; }
 td { padding: 3px 18px 3px 0; border-bottom: 1px solid #e6e9ef; overflow-wrap: anywhere; vertical-align: top; }
 .setting tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 0 28px; }
+.by-part tbody { grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
 .setting tr { display: flex; justify-content: space-between; border-bottom: 1px solid #e6e9ef; }
 .setting td { border: 0; }
-.setting td + td { flex: none; max-width: 60%; padding-right: 0; }
+.setting td:first-child { flex: none; max-width: 65%; }
+.setting td + td { padding-right: 0; text-align: right; }
 .setting table { width: 100%; }
 .facts { columns: 3 300px; column-gap: 28px; }
 .facts div { break-inside: avoid; padding-bottom: 16px; }

@@ -1,6 +1,7 @@
 """The sections of the report page: what each says in words, and its figures."""
 
 import html
+import itertools
 import math
 import shlex
 from collections.abc import Callable, Iterator
@@ -174,7 +175,8 @@ def _winner(run: SavedRun, history: History) -> Iterator[Section]:
     settings = run.result.get("best_by_part", [run.best])
     if len(settings) > 1 and len(fresh):
         text += " There it was trained from nothing, with the setting of each part."
-    setting = f"<div class='setting'>{_facts(by_part(settings))}</div>"
+    kind = "setting by-part" if len(settings) > 1 else "setting"
+    setting = f"<div class='{kind}'>{_facts(by_part(settings))}</div>"
     yield "The winner", _paragraph(text) + setting, [figures.winner(history, fresh)]
 
 
@@ -187,7 +189,7 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
         f"{schedule['new']} members began in each generation"
     )
     if schedule["name"] == "population_based":
-        yield from _population(schedule, history)
+        yield from _population(run, schedule, history)
         return
     if schedule["eta"] == 1:
         text += ", and each was trained to the end; the search learned from every score."
@@ -200,21 +202,24 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
     yield "What the schedule did", _paragraph(text), figures.schedule(history.scored, found)
 
 
-def _population(schedule: dict[str, Any], history: History) -> Iterator[Section]:
-    scored = history.scored
-    found, num_heirs = lineage(scored), len(np.unique(scored.columns["member"][scored.columns["species"] == HEIR]))
+def _population(run: SavedRun, schedule: dict[str, Any], history: History) -> Iterator[Section]:
+    scored, settings = history.scored, (run.result or {}).get("best_by_part")
     since = "" if schedule["first"] == 1 else f" from part {schedule['first']} on"
     text = (
         f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation, all from their "
         f"beginning to their end together. After each part{since} the worst {schedule['taken_over']} took over the "
-        f"trainings of the best {schedule['taken_over']}, under settings bred for them: {num_heirs:,} times in all. A "
-        "failed member's lane is taken over too."
+        f"trainings of the best {schedule['taken_over']}, under settings bred for them. A failed member's lane is "
+        "taken over too."
     )
+    if again := schedule.get("repeated"):  # runs of earlier versions have none
+        text += f" In each later cohort {again} of the lanes trained the best settings so far again, from nothing."
+    found = lineage(scored, settings)
     if found is None:
         yield "What the schedule did", _paragraph(text), []
         return
-    heirs = int((np.diff(scored.columns["member"][found.winner]) != 0).sum())
-    text += f" The training of the winner was taken over {heirs} time{'s' * (heirs != 1)}."
+    if settings is not None:
+        changes = sum(setting != before for before, setting in itertools.pairwise(settings))
+        text += f" In the winner's training the setting changed {changes} time{'s' * (changes != 1)}."
     yield "What the schedule did", _paragraph(text), figures.lineage(scored, found)
 
 
@@ -283,7 +288,7 @@ def _invasion(found: Invasion, size: int) -> str:
 
 def _surrogate(run: SavedRun, history: History) -> Iterator[Section]:
     found = ranking(history)
-    if found is None:
+    if found is None or (_has_heirs(history) and not len(found.numbers)):
         return
     drawn = [figures.predictions(history)]
     if not len(found.numbers):

@@ -211,7 +211,7 @@ def search_config(search: Search) -> dict[str, Any]:
         "ends": layout.ends,
     }
     if isinstance(layout, Cohort):
-        about |= {"first": layout.first, "taken_over": layout.num_best}
+        about |= {"first": layout.first, "taken_over": layout.num_best, "repeated": layout.num_repeats}
     else:
         about["brackets"] = [{"widths": bracket.widths, "ends": bracket.ends} for bracket in layout.brackets]
     return config | {"schedule": about}

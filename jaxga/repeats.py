@@ -1,0 +1,92 @@
+"""Trainings with a setting for each part, and what the best of them are worth when they are repeated from nothing.
+
+The best of many lanes was lucky: in its draws, and because networks that do badly by chance give up their lane. So its
+loss is too good, and the more so the more the trainings differ by chance. The next cohorts repeat the best ones.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxga.base import PyTree
+
+
+class Training(NamedTuple):
+    """Trainings whose setting may differ from part to part (in lanes, with a first axis W; R replicates, K parts).
+
+    Attributes:
+        carry: what they carry from part to part, with a first axis R.
+        keys: key[R].
+        settings: f32[K, D], the genome of each part; of the parts to come what is planned.
+    """
+
+    carry: PyTree
+    keys: Array
+    settings: Array
+
+
+class Repeated(NamedTuple):
+    """The best settings part by part of the cohorts so far (L of them). Each cohort trains all of them again.
+
+    Attributes:
+        training: the newest training of each, with a first axis L.
+        number: i32[L], the member at its end.
+        first: f32[L], the loss for which each was chosen, ``+inf`` where there is none.
+        total: f32[L], the sum of the losses of its repetitions.
+        times: f32[L], the number of these.
+        excess: f32[], how much greater the losses of all repetitions so far were than the first ones, in total.
+        num_repeated: f32[], the number of these.
+    """
+
+    training: Training
+    number: Array
+    first: Array
+    total: Array
+    times: Array
+    excess: Array
+    num_repeated: Array
+
+    @property
+    def believed(self) -> Array:
+        """f32[L]: the mean of all losses of each, of which the first one is made worse by the mean excess."""
+        excess = jnp.maximum(self.excess, 0.0) / jnp.maximum(self.num_repeated, 1.0)
+        return (self.first + excess + self.total) / (1.0 + self.times)
+
+
+def nothing_repeated(training: Training, num: int) -> Repeated:
+    """None of ``num`` places is taken; ``training`` has the shapes, in at least so many lanes."""
+    return Repeated(
+        training=jax.tree.map(lambda x: x[:num], training),
+        number=jnp.full(num, -1, jnp.int32),
+        first=jnp.full(num, jnp.inf, jnp.float32),
+        total=jnp.zeros(num, jnp.float32),
+        times=jnp.zeros(num, jnp.float32),
+        excess=jnp.zeros((), jnp.float32),
+        num_repeated=jnp.zeros((), jnp.float32),
+    )
+
+
+def with_cohort(known: Repeated, training: Training, number: Array, loss: Array) -> Repeated:
+    """The L best after a cohort that has ended with losses f32[W], whose first L lanes were the repetitions.
+
+    ``number`` is i32[W], the members at the end. A training that failed once is given up.
+    """
+    num = len(known.number)
+    was_repeated = known.number >= 0
+    counts = was_repeated & jnp.isfinite(loss[:num])
+    excess = jnp.where(counts, loss[:num], 0.0) - jnp.where(counts, known.first, 0.0)
+    is_new = jnp.ones(len(loss), bool).at[:num].set(~was_repeated)
+    every = Repeated(
+        training=jax.tree.map(lambda x: jnp.concatenate([x[:num], x]), training),
+        number=jnp.concatenate([number[:num], number]),
+        first=jnp.concatenate([known.first, jnp.where(is_new, loss, jnp.inf)]),
+        total=jnp.concatenate([known.total + jnp.where(was_repeated, loss[:num], 0.0), jnp.zeros_like(loss)]),
+        times=jnp.concatenate([known.times + was_repeated, jnp.zeros_like(loss)]),
+        excess=known.excess + excess.sum(),
+        num_repeated=known.num_repeated + counts.sum(),
+    )
+    best = jnp.argsort(every.believed)[:num]
+    kept = jax.tree.map(lambda x: x[best] if x.ndim else x, every)
+    return kept._replace(number=jnp.where(jnp.isfinite(kept.believed), kept.number, -1))
