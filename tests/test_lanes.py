@@ -28,9 +28,9 @@ from tests.descent import TASK, Descent
 GENERATIONS = 12
 
 
-def search(**options):
+def search(task=TASK, **options):
     options = {"population_size": 24, "num_generations": GENERATIONS, "algorithm": "random_search"} | options
-    return jaxga.optimize(TASK, **{"key": 5, "num_fresh": 2, "schedule": "successive_halving"} | options)
+    return jaxga.optimize(task, **{"key": 5, "num_fresh": 2, "schedule": "successive_halving"} | options)
 
 
 @pytest.fixture(scope="module")
