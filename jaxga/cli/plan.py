@@ -76,7 +76,7 @@ def _schedule(search: Search, layout: AnyLayout) -> str:
     if isinstance(layout, Cohort):
         number, since = layout.num_best, "" if layout.first == 1 else f" from part {layout.first} on"
         words += [f"after each part{since} the worst {number} take over the trainings of the best {number}"]
-        words += [f"all begin anew after {layout.num_parts} parts"]
+        words += [f"all begin anew after {layout.num_parts} parts, {layout.num_repeats} with the best settings so far"]
         if unfinished := search.num_generations % layout.num_parts:
             words += [f"the last {unfinished} generations do not finish a training"]
     else:
