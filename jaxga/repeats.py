@@ -77,16 +77,23 @@ def with_cohort(known: Repeated, training: Training, number: Array, loss: Array)
     was_repeated = known.number >= 0
     counts = was_repeated & jnp.isfinite(loss[:num])
     excess = jnp.where(counts, loss[:num], 0.0) - jnp.where(counts, known.first, 0.0)
+    total = known.total + jnp.where(was_repeated, loss[:num], 0.0)
     is_new = jnp.ones(len(loss), bool).at[:num].set(~was_repeated)
-    every = Repeated(
-        training=jax.tree.map(lambda x: jnp.concatenate([x[:num], x]), training),
-        number=jnp.concatenate([number[:num], number]),
+    # The known ones, then all lanes, of which the repetitions are no new ones.
+    nothing = jnp.zeros_like(loss)
+    every = known._replace(
         first=jnp.concatenate([known.first, jnp.where(is_new, loss, jnp.inf)]),
-        total=jnp.concatenate([known.total + jnp.where(was_repeated, loss[:num], 0.0), jnp.zeros_like(loss)]),
-        times=jnp.concatenate([known.times + was_repeated, jnp.zeros_like(loss)]),
+        total=jnp.concatenate([total, nothing]),
+        times=jnp.concatenate([known.times + was_repeated, nothing]),
         excess=known.excess + excess.sum(),
         num_repeated=known.num_repeated + counts.sum(),
     )
     best = jnp.argsort(every.believed)[:num]
-    kept = jax.tree.map(lambda x: x[best] if x.ndim else x, every)
-    return kept._replace(number=jnp.where(jnp.isfinite(kept.believed), kept.number, -1))
+    lane = jnp.where(best < num, best, best - num)
+    return every._replace(
+        training=jax.tree.map(lambda x: x[lane], training),
+        number=jnp.where(jnp.isfinite(every.believed[best]), number[lane], -1),
+        first=every.first[best],
+        total=every.total[best],
+        times=every.times[best],
+    )
