@@ -106,7 +106,7 @@ def make_step(
         repeated = state.lanes.repeated
         settings = jnp.broadcast_to(offspring.genomes[:, None], (size, num_parts, task.space.size))
         # The last members of a generation are invaders, so the repetitions take the place of the first ones.
-        again = _of_one_parent(repeated.training.settings[:, 0], Species.SURVIVOR, repeated.number)
+        again = _with_parents(repeated.training.settings[:, 0], Species.SURVIVOR, repeated.number)
         offspring, settings = jax.tree.map(
             lambda all, again: all.at[:num_repeats].set(_where(repeated.number >= 0, again, all[:num_repeats])),
             (offspring, settings),
@@ -170,7 +170,7 @@ def make_step(
         record = Record(state.generation, lanes.offspring, *scores, best=best, rungs=rungs)
 
         taken, changes = jnp.where(gives_up, source, place), gives_up | turns
-        offspring = _where(turns, _of_one_parent(planned, Species.HEIR, lanes.number), lanes.offspring)
+        offspring = _where(turns, _with_parents(planned, Species.HEIR, lanes.number), lanes.offspring)
         offspring = _where(gives_up, heirs, offspring)
         is_to_come = gives_up[:, None, None] & (jnp.arange(num_parts)[None, :, None] > part)
         lanes = Lanes(
@@ -221,17 +221,16 @@ def _exchanged(task: Any, cohort: Cohort, key: Array, lanes: Lanes, loss: Array)
     source, mate = rows[:, 0], rows[:, 1]
     is_kept = jnp.array([name in task.structure for name in task.space.names])
     genomes = task.space.masked(jnp.where(is_kept, lanes.offspring.genomes[source], children))
-    is_repetition = jnp.zeros(size, bool).at[: cohort.num_repeats].set(lanes.repeated.number >= 0)
+    is_repetition = lanes.repeated.in_lanes(size)
     rank = jnp.argsort(jnp.argsort(jnp.where(is_repetition, -jnp.inf, loss)))
     gives_up = ~is_repetition & ((rank >= size - num_best) | jnp.isinf(loss))
-    heirs = Offspring.without_parents(genomes, Species.HEIR)._replace(
-        parents=jnp.stack([lanes.number[source], jnp.where(mate >= 0, lanes.number[mate], -1)], axis=1)
-    )
-    return gives_up, source, heirs
+    mates = jnp.where(mate >= 0, lanes.number[mate], -1)
+    return gives_up, source, _with_parents(genomes, Species.HEIR, lanes.number[source], mates)
 
 
-def _of_one_parent(genomes: Array, species: Species, number: Array) -> Offspring:
-    parents = jnp.stack([number, jnp.full_like(number, -1)], axis=1)
+def _with_parents(genomes: Array, species: Species, first: Array, second: Array | int = -1) -> Offspring:
+    """Members of one species, with the numbers of their parents, each i32[N]; -1 for no parent."""
+    parents = jnp.stack(jnp.broadcast_arrays(first, second), axis=1)
     return Offspring.without_parents(genomes, species)._replace(parents=parents)
 
 

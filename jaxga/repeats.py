@@ -1,7 +1,7 @@
 """Trainings with a setting for each part, and what the best of them are worth when they are repeated from nothing.
 
-The best of many lanes was lucky: in its draws, and because networks that do badly by chance give up their lane. So its
-loss is too good, and the more so the more the trainings differ by chance. The next cohorts repeat the best ones.
+The best of many lanes was lucky: in its draws, and because networks that are bad by chance give up their lane. So its
+loss is too good. The next cohorts show by how much: they train the best settings again.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Training(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """The best settings part by part of the cohorts so far (L of them). Each cohort trains all of them again.
+    """The best settings part by part so far (L of them). Each cohort trains all of them again, in its first lanes.
 
     Attributes:
         training: the newest training of each, with a first axis L.
@@ -36,8 +36,8 @@ class Repeated(NamedTuple):
         first: f32[L], the loss for which each was chosen, ``+inf`` where there is none.
         total: f32[L], the sum of the losses of its repetitions.
         times: f32[L], the number of these.
-        excess: f32[], how much greater the losses of all repetitions so far were than the first ones, in total.
-        num_repeated: f32[], the number of these.
+        excess: f32[], the sum of (loss of a repetition - first loss) over all repetitions so far.
+        num_repeated: f32[], the number of these repetitions.
     """
 
     training: Training
@@ -50,9 +50,13 @@ class Repeated(NamedTuple):
 
     @property
     def believed(self) -> Array:
-        """f32[L]: the mean of all losses of each, of which the first one is made worse by the mean excess."""
+        """f32[L]: the mean of all losses of each, where the mean excess, if positive, is added to the first one."""
         excess = jnp.maximum(self.excess, 0.0) / jnp.maximum(self.num_repeated, 1.0)
         return (self.first + excess + self.total) / (1.0 + self.times)
+
+    def in_lanes(self, num_lanes: int) -> Array:
+        """bool[W]: the lanes that train these settings again: the first ones, where so many settings are known."""
+        return jnp.zeros(num_lanes, bool).at[: len(self.number)].set(self.number >= 0)
 
 
 def nothing_repeated(training: Training, num: int) -> Repeated:
@@ -69,20 +73,24 @@ def nothing_repeated(training: Training, num: int) -> Repeated:
 
 
 def with_cohort(known: Repeated, training: Training, number: Array, loss: Array) -> Repeated:
-    """The L best after a cohort that has ended with losses f32[W], whose first L lanes were the repetitions.
+    """The L best after a cohort has ended.
 
-    ``number`` is i32[W], the members at the end. A training that failed once is given up.
+    Args:
+        known: the best before it, which its first lanes have trained again.
+        training: of each lane, with a first axis W.
+        number: i32[W], the members at the end.
+        loss: f32[W]; settings whose repetition failed are given up.
     """
     num = len(known.number)
-    was_repeated = known.number >= 0
+    is_repetition = known.in_lanes(len(loss))
+    was_repeated = is_repetition[:num]
     counts = was_repeated & jnp.isfinite(loss[:num])
     excess = jnp.where(counts, loss[:num], 0.0) - jnp.where(counts, known.first, 0.0)
     total = known.total + jnp.where(was_repeated, loss[:num], 0.0)
-    is_new = jnp.ones(len(loss), bool).at[:num].set(~was_repeated)
-    # The known ones, then all lanes, of which the repetitions are no new ones.
+    # The known settings, then those of all lanes, where a repetition is not counted a second time.
     nothing = jnp.zeros_like(loss)
     every = known._replace(
-        first=jnp.concatenate([known.first, jnp.where(is_new, loss, jnp.inf)]),
+        first=jnp.concatenate([known.first, jnp.where(is_repetition, jnp.inf, loss)]),
         total=jnp.concatenate([total, nothing]),
         times=jnp.concatenate([known.times + was_repeated, nothing]),
         excess=known.excess + excess.sum(),

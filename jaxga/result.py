@@ -24,7 +24,7 @@ class Result:
         history: every member evaluated.
         state: the run's last state, to go on from; None where the run ended inside a dispatch of several generations.
         model: the trained model of the best fresh seed, or of all with a first axis of length N; of population-based
-            training that of the newest training of the winner in the search. None where the task gives none.
+            training that of the last training in the search with the winner's settings. None where the task gives none.
         reason: why the run ended early, None where it did not.
         path: the run's folder, None where there is none.
         best_by_part: of population-based training the settings of the winner's training, part by part; else None.

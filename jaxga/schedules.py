@@ -85,8 +85,9 @@ def population_based(*, eta: int = 4, first_rung: float | None = None) -> Schedu
 
     So a setting may change from part to part, and what is found is a training's settings part by part. An heir's
     setting is bred by the genetic algorithm's operators from those of two or three of the best ``1 / eta``, one of
-    which is the member whose training it takes over. When a training has come to its end, all lanes begin anew. Half
-    as many lanes as give up, one at least, then train the best settings so far again, part by part from nothing.
+    which is the member whose training it takes over. When a training has come to its end, all lanes begin anew. From
+    then on a few lanes train the best settings so far again, part by part from nothing: half as many as give up, but
+    at least one.
 
     Args:
         eta: at least 2.

@@ -203,7 +203,7 @@ def _schedule(run: SavedRun, history: History) -> Iterator[Section]:
 
 
 def _population(run: SavedRun, schedule: dict[str, Any], history: History) -> Iterator[Section]:
-    scored, settings = history.scored, (run.result or {}).get("best_by_part")
+    scored, settings = history.scored, run.result.get("best_by_part")
     since = "" if schedule["first"] == 1 else f" from part {schedule['first']} on"
     text = (
         f"{schedule['lanes']} lanes were trained one of {schedule['num_parts']} parts a generation, all from their "

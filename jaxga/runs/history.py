@@ -75,8 +75,8 @@ def to_columns(
     Under a schedule a row is one score of a member, ``generation`` the one in which it was scored, and there are three
     more columns: ``trained`` (the share of a whole training), ``outcome`` (``went_on``, ``halted``, ``finished``,
     ``failed``, ``replaced``) and ``bracket``. A generation without scores has no row. In population-based training
-    ``parent_a`` of an ``heir`` is the member with whose training it went on: one in another lane, or itself under its
-    last setting.
+    ``parent_a`` of an ``heir`` is the member whose training it goes on with: that of another lane, or the one before
+    it in its own lane.
     """
     num_axes = np.ndim(record.loss)
 
